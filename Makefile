@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# Owns the build: build/pyebpf from bpf/, include/ and user/. tests/tests.mk owns what checks it.
+
+.DEFAULT_GOAL := all
+V ?= 0
+ifeq ($(V),0)
+  quiet = @printf '  %-8s %s\n' $(1) $(2);
+else
+  quiet =
+endif
+
+CLANG ?= clang
+BPFTOOL ?= $(firstword $(shell command -v bpftool) /usr/sbin/bpftool)
+PKG_CONFIG ?= pkg-config
+BUILD := build
+ARCH := $(shell uname -m | sed 's/x86_64/x86/; s/aarch64/arm64/')
+MULTIARCH := $(shell $(CC) -print-multiarch 2>/dev/null)
+VERSION := 0.1.0
+
+PACKAGES := libbpf libelf libdw zlib libprotobuf-c jansson libcap
+WARNINGS := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
+	-Wno-unused-parameter -Wvla -Wformat=2
+CFLAGS ?= -O2 -g
+ALL_CFLAGS = -std=c11 -D_GNU_SOURCE -DPYEBPF_VERSION='"$(VERSION)"' $(WARNINGS) $(CFLAGS) \
+	-Iinclude -Iuser -I$(BUILD)/generated $(shell $(PKG_CONFIG) --cflags $(PACKAGES))
+LIBS = $(shell $(PKG_CONFIG) --libs $(PACKAGES))
+BPF_CFLAGS := -O2 -g -target bpf -mcpu=v3 -D__TARGET_ARCH_$(ARCH) -Wall -Wextra -Werror \
+	-Wno-unused-parameter -Wno-address-of-packed-member -Iinclude -Ibpf \
+	-idirafter /usr/include/$(MULTIARCH)
+
+BPF_SOURCES := $(wildcard bpf/*.bpf.c)
+BPF_OBJECTS := $(BPF_SOURCES:bpf/%.bpf.c=$(BUILD)/bpf/%.bpf.o)
+SKELETON := $(BUILD)/generated/pyebpf.skel.h
+PROTOBUF := $(BUILD)/generated/pprof.pb-c
+SOURCES := $(filter-out user/main.c,$(wildcard user/*.c user/*/*.c))
+OBJECTS := $(SOURCES:user/%.c=$(BUILD)/user/%.o) $(BUILD)/user/pprof.pb-c.o
+LIBRARY := $(BUILD)/libpyebpf.a
+PROGRAM := $(BUILD)/pyebpf
+
+.PHONY: all install clean distclean
+all: $(PROGRAM)
+
+$(PROGRAM): $(BUILD)/user/main.o $(LIBRARY)
+	$(call quiet,LINK,$@)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
+
+$(LIBRARY): $(OBJECTS)
+	$(call quiet,AR,$@)rm -f $@ && $(AR) rcs $@ $^
+
+$(BUILD)/user/%.o: user/%.c | $(SKELETON) $(PROTOBUF).h
+	$(call quiet,CC,$<)mkdir -p $(@D) && $(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+
+$(BUILD)/user/pprof.pb-c.o: $(PROTOBUF).h
+	$(call quiet,CC,$(PROTOBUF).c)mkdir -p $(@D) && $(CC) -O2 -I$(BUILD)/generated -c -o $@ $(PROTOBUF).c
+
+$(PROTOBUF).h: user/profile/pprof.proto
+	$(call quiet,PROTOC,$<)mkdir -p $(@D) && \
+		protoc-c --proto_path=user/profile --c_out=$(BUILD)/generated pprof.proto
+
+$(BUILD)/bpf/%.bpf.o: bpf/%.bpf.c
+	$(call quiet,BPF,$<)mkdir -p $(@D) && $(CLANG) $(BPF_CFLAGS) -MMD -MP -c -o $@ $<
+
+$(BUILD)/bpf/pyebpf.o: $(BPF_OBJECTS)
+	$(call quiet,BPFLINK,$@)$(BPFTOOL) gen object $@ $^
+
+$(SKELETON): $(BUILD)/bpf/pyebpf.o
+	$(call quiet,SKELETON,$@)mkdir -p $(@D) && $(BPFTOOL) gen skeleton $< name pyebpf > $@.new && mv $@.new $@
+
+clean:
+	rm -rf $(BUILD)
+
+include tests/tests.mk
+
+-include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/*
+ * Owns what user space tells the BPF programs: about the recording (as read-only globals, see
+ * bpf/config.bpf.h) and about each process (struct process_config, in the map `processes`).
+ */
+#ifndef PYEBPF_CONFIG_H
+#define PYEBPF_CONFIG_H
+
+#include <linux/types.h>
+
+#include "layout.h"
+
+/* How a code object that was seen before is known to be the same. */
+enum identity_mode {
+	IDENTITY_FREED,   /* a probe on the interpreter's code_dealloc says when one is freed */
+	IDENTITY_CHECKED, /* its names' hashes, or its version, are read again at each use */
+};
+
+/* How a syscall can make a thread wait, by its number: the table `syscall_waits`. */
+enum syscall_wait {
+	WAIT_OTHER,
+	WAIT_DESCRIPTOR, /* on the descriptor in the first argument */
+	WAIT_FILE,       /* on a file system, whatever the arguments */
+	WAIT_ACCEPT,
+	WAIT_POLL,
+	WAIT_SELECT,
+	WAIT_EPOLL,
+	WAIT_FUTEX,
+	WAIT_SLEEP,
+	WAIT_CHILD,
+};
+#define SYSCALLS_MAX 512
+
+struct process_config {
+	struct python_layout layout; /* version 0: no interpreter is known (yet) */
+	__u32 index;                 /* unique over the recording, see struct record.process */
+	__u32 identity;              /* enum identity_mode */
+	__u64 runtime;               /* address of _PyRuntime in the process */
+	__u64 code_type;             /* address of PyCode_Type */
+	__u64 text_start;            /* the interpreter's own instructions, see enum leaf */
+	__u64 text_end;
+};
+
+#endif

@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/*
+ * Owns the records that the BPF programs put into the ring buffer, and their sizes. Leaves to
+ * bpf/emit.bpf.h how they get there, to user/capture/decode.c what becomes of them.
+ *
+ * Order: the ring keeps the order of emission over all CPUs. The record of a code object precedes
+ * every sample that names it, and follows the samples that named a freed one at the same address.
+ */
+#ifndef PYEBPF_RECORD_H
+#define PYEBPF_RECORD_H
+
+#include <linux/types.h>
+
+#include "state.h"
+
+#define COMM_SIZE          16   /* TASK_COMM_LEN */
+#define PYTHON_FRAMES_MAX  1536 /* frames kept of one stack, innermost first */
+#define KERNEL_FRAMES_MAX  64   /* return addresses kept of one kernel stack */
+#define NAME_BYTES_MAX     2048 /* bytes kept of a name, in the object's own width */
+#define FILENAME_BYTES_MAX 4096 /* bytes kept of a file name: PATH_MAX */
+#define LINES_CHUNK        8192 /* bytes of a line table in one record */
+#define LINES_CHUNKS_MAX   32   /* records that one line table may take */
+
+enum record_kind {
+	RECORD_SAMPLE = 1, /* struct sample_record */
+	RECORD_CODE,       /* struct code_record */
+	RECORD_LINES,      /* struct lines_record */
+	RECORD_THREAD,     /* struct thread_record, of a thread that has ended */
+	RECORD_EXEC,       /* struct process_record: the process runs another program now */
+	RECORD_EXIT,       /* struct process_record: the last thread has ended */
+};
+
+/* Opens each record. `size` is that of the whole record. */
+struct record {
+	__u32 kind;
+	__u32 size;
+	__u32 pid;     /* of the process, as the host's root namespace has it */
+	__u32 process; /* struct process_config.index: another one after each exec */
+};
+
+enum leaf { LEAF_PYTHON, LEAF_NATIVE, LEAF_KERNEL, LEAF_GC, LEAF_COUNT };
+
+enum sample_flags {
+	SAMPLE_CUT = 1,        /* more frames than PYTHON_FRAMES_MAX */
+	SAMPLE_BROKEN = 2,     /* the outer part could not be read */
+	SAMPLE_NO_THREAD = 4,  /* no Python thread state: not a Python thread, or not yet */
+	SAMPLE_UNREAD = 8,     /* no stack was taken: the thread could not be looked at */
+	SAMPLE_NOT_PYTHON = 16 /* the process has no known interpreter (yet) */
+};
+
+enum frame_flags {
+	FRAME_UNNAMED = 1, /* no code record could be sent: `code` must not be looked up */
+};
+
+/* One Python frame. */
+struct python_frame {
+	__u64 code;        /* address of the code object: names it until the next code record */
+	__s32 instruction; /* byte offset into the instructions of the one last begun; -1: none */
+	__u32 flags;       /* enum frame_flags */
+};
+
+enum target_kind { TARGET_NONE, TARGET_INET, TARGET_INET6, TARGET_UNIX, TARGET_FILE, TARGET_PIPE };
+
+/* What a descriptor that a thread waits on leads to. Ports are in host order. */
+struct wait_target {
+	__u32 kind; /* enum target_kind */
+	__u16 local_port;
+	__u16 peer_port;
+	__u8 address[16]; /* of the peer, in network order */
+	char path[64]; /* last components of a file's name, or a unix socket's path; may be cut */
+};
+
+/*
+ * A stack with the time it stands for. A wait that was followed by a time on the run queue has
+ * both. `ns` of a wait of a period or longer is exact and `waits` 1; of a shorter one, `ns` is a
+ * multiple of the period, and `length_ns` says how long the captured wait really was.
+ */
+struct sample_record {
+	struct record head;
+	__u32 tid;
+	__u32 state;       /* enum state */
+	__u64 time_ns;     /* CLOCK_MONOTONIC at which the sample was taken */
+	__u64 ns;          /* time this sample stands for; 0: only the run queue's part counts */
+	__u64 length_ns;   /* length of the wait; 0 when running */
+	__u64 runqueue_ns; /* the same for the time in the run queue; 0: none */
+	__u64 runqueue_length_ns;
+	__u32 continued; /* 1: the wait goes on from the one before and is not counted again */
+	__u32 flags;     /* enum sample_flags */
+	__s32 syscall;   /* number; -1: none */
+	__u32 leaf;      /* enum leaf */
+	char comm[COMM_SIZE];
+	struct wait_target target;
+	__u32 kernel_count;
+	__u32 python_count;
+	__u64 kernel[KERNEL_FRAMES_MAX];
+	struct python_frame python[PYTHON_FRAMES_MAX]; /* only python_count of them are sent */
+};
+
+/* A str object as it lies in memory: `bytes` of `width` bytes a character follow somewhere. */
+struct text_part {
+	__u32 width; /* 1 (Latin-1 or ASCII), 2 (UCS-2) or 4 (UCS-4) */
+	__u32 bytes;
+	__u32 cut; /* 1: the object is longer */
+};
+
+/* A code object's identity. name, filename and line table follow, in that order, unaligned. */
+struct code_record {
+	struct record head;
+	__u64 code;
+	__s32 first_line;
+	struct text_part name;
+	struct text_part filename;
+	__u32 lines_bytes; /* of the whole line table; its bytes come in struct lines_record before */
+	__u8 text[NAME_BYTES_MAX + FILENAME_BYTES_MAX];
+};
+
+/* A piece of a code object's line table. Pieces of one code object come in order and before it. */
+struct lines_record {
+	struct record head;
+	__u64 code;
+	__u32 offset;
+	__u32 bytes;
+	__u8 data[LINES_CHUNK];
+};
+
+struct state_total {
+	__u64 ns;
+	__u64 waits; /* times that the thread blocked in this state */
+};
+
+/* The exact ledger of a thread, when it ends or the recording does. */
+struct thread_record {
+	struct record head;
+	__u32 tid;
+	__u32 pad;
+	__u64 start_ns; /* when the thread began, or the recording if that was later */
+	__u64 end_ns;
+	char comm[COMM_SIZE];
+	struct state_total totals[STATE_COUNT];
+};
+
+struct process_record {
+	struct record head;
+};
+
+#endif
