@@ -48,16 +48,17 @@ enum sample_flags {
 	SAMPLE_NOT_PYTHON = 16 /* the process has no known interpreter (yet) */
 };
 
-enum frame_flags {
-	FRAME_UNNAMED = 1, /* no code record could be sent: `code` must not be looked up */
-};
-
-/* One Python frame. */
+/*
+ * One Python frame. `code` and `identity` together name a code object until the next code record
+ * with the same two. Where a probe tells of freed code objects identity is 0; elsewhere it is a
+ * hash of what distinguishes the code object from another at the same address.
+ */
 struct python_frame {
-	__u64 code;        /* address of the code object: names it until the next code record */
+	__u64 code;
 	__s32 instruction; /* byte offset into the instructions of the one last begun; -1: none */
-	__u32 flags;       /* enum frame_flags */
+	__u32 identity;    /* FRAME_UNNAMED: no code record could be sent, `code` names nothing */
 };
+#define FRAME_UNNAMED 0xffffffff
 
 enum target_kind { TARGET_NONE, TARGET_INET, TARGET_INET6, TARGET_UNIX, TARGET_FILE, TARGET_PIPE };
 
@@ -107,10 +108,11 @@ struct text_part {
 struct code_record {
 	struct record head;
 	__u64 code;
+	__u32 identity;
 	__s32 first_line;
 	struct text_part name;
 	struct text_part filename;
-	__u32 lines_bytes; /* of the whole line table; its bytes come in struct lines_record before */
+	__u32 lines_bytes; /* sent of the line table, in struct lines_record before this record */
 	__u8 text[NAME_BYTES_MAX + FILENAME_BYTES_MAX];
 };
 
@@ -119,7 +121,7 @@ struct lines_record {
 	struct record head;
 	__u64 code;
 	__u32 offset;
-	__u32 bytes;
+	__u32 bytes; /* in this piece */
 	__u8 data[LINES_CHUNK];
 };
 

@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/*
+ * Owns telling user space of a code object: its names, first line and line table. Leaves to
+ * code_set.bpf.h which ones have been told.
+ */
+#ifndef PYEBPF_CODE_BPF_H
+#define PYEBPF_CODE_BPF_H
+
+#include "code_set.bpf.h"
+#include "emit.bpf.h"
+#include "memory.bpf.h"
+#include "scratch.bpf.h"
+
+/* 32 bits that tell a code object from others at its address; 0 if a probe does that. */
+static __always_inline __u32 code_identity(const struct process_config *process, __u64 code,
+					   struct scratch *scratch, struct task_struct *task)
+{
+	const struct python_layout *layout = &process->layout;
+	__u64 mix;
+
+	if (process->identity == IDENTITY_FREED)
+		return 0;
+	if (layout->code_size > OBJECT_BYTES_MAX ||
+	    user_read(scratch->object, layout->code_size, code, task))
+		return FRAME_UNNAMED;
+	mix = layout->code_version ? (__u32)object_word(scratch, layout->code_version) : 0;
+	if (!mix) {
+		mix = (__u32)object_word(scratch, layout->code_first_line);
+		mix = (mix +
+		       user_read_word(object_word(scratch, layout->code_name) + layout->text_hash,
+				      task)) *
+		      0xff51afd7ed558ccdULL;
+		mix = (mix + user_read_word(object_word(scratch, layout->code_filename) +
+						    layout->text_hash,
+					    task)) *
+		      0xc4ceb9fe1a85ec53ULL;
+		mix ^= mix >> 32;
+	}
+	return (__u32)mix == FRAME_UNNAMED ? 1 : mix;
+}
+
+/*
+ * Copies the characters of a compact str object at `address` to `to`. State bits: kind, compact,
+ * ascii follow each other (Include/cpython/unicodeobject.h). Returns the bytes; 0 with part->width
+ * 0: not readable.
+ */
+static __always_inline __u32 text_read(const struct python_layout *layout, __u64 address,
+				       struct task_struct *task, __u8 *head, struct text_part *part,
+				       __u8 *to, __u32 most)
+{
+	__u64 length, data;
+	__u32 state, width, bytes;
+
+	part->width = 0;
+	part->bytes = 0;
+	part->cut = 0;
+	if (user_read(head, TEXT_HEAD_BYTES, address, task))
+		return 0;
+	length = *(__u64 *)(head + (layout->text_length & 31));
+	state = *(__u32 *)(head + (layout->text_state & 31)) >> (layout->text_kind_shift & 31);
+	width = state & 7;
+	if ((width != 1 && width != 2 && width != 4) || !(state & 8))
+		return 0;
+	data = address + (state & 16 ? layout->text_ascii_data : layout->text_compact_data);
+	part->cut = length > most / width;
+	bytes = part->cut ? most : length * width;
+	if (bytes > most || (bytes && user_read(to, bytes, data, task)))
+		return 0;
+	part->width = width;
+	part->bytes = bytes;
+	return bytes;
+}
+
+struct lines_send {
+	struct scratch *scratch;
+	struct task_struct *task;
+	__u64 data;
+	__u32 left;
+	__u32 sent;
+};
+
+static long lines_send_step(__u32 index, void *context)
+{
+	struct lines_send *send = context;
+	struct lines_record *lines = &send->scratch->lines;
+	__u32 bytes = send->left;
+
+	if (!bytes)
+		return 1;
+	if (bytes > LINES_CHUNK)
+		bytes = LINES_CHUNK;
+	if (user_read(lines->data, bytes, send->data + send->sent, send->task))
+		return 1;
+	lines->offset = send->sent;
+	lines->bytes = bytes;
+	lines->head.size = offsetof(struct lines_record, data) + bytes;
+	if (emit(lines, offsetof(struct lines_record, data) + bytes, false, LOSS_CODE_UNNAMED))
+		return 1;
+	send->sent += bytes;
+	send->left -= bytes;
+	return 0;
+}
+
+/* Sends the line table, a bytes object, in pieces. Returns how much was sent. */
+static __always_inline __u32 lines_send(const struct python_layout *layout, struct scratch *scratch,
+					struct task_struct *task, __u64 table)
+{
+	struct lines_send send = {.scratch = scratch, .task = task};
+	__u64 bytes = user_read_word(table + layout->bytes_size, task);
+
+	if (bytes > LINES_CHUNK * LINES_CHUNKS_MAX) {
+		loss_count(LOSS_LINES_CUT);
+		bytes = LINES_CHUNK * LINES_CHUNKS_MAX;
+	}
+	send.data = table + layout->bytes_data;
+	send.left = bytes;
+	bpf_loop(LINES_CHUNKS_MAX, lines_send_step, &send, 0);
+	return send.sent;
+}
+
+/*
+ * Tells user space of a code object. Returns 0; -1: it could not be read or sent; -2: it is not a
+ * code object.
+ */
+static __noinline int code_send(const struct process_config *process, struct scratch *scratch,
+				struct task_struct *task, __u64 code, __u32 identity)
+{
+	const struct python_layout *layout = &process->layout;
+	struct code_record *record = &scratch->code;
+	__u32 name, filename, bytes;
+
+	if (layout->code_size > OBJECT_BYTES_MAX ||
+	    user_read(scratch->object, layout->code_size, code, task))
+		return -1;
+	if (object_word(scratch, layout->object_type) != process->code_type)
+		return -2;
+	name = text_read(layout,
+			 object_word(scratch, layout->code_qualified_name
+						      ? layout->code_qualified_name
+						      : layout->code_name),
+			 task, scratch->text, &record->name, record->text, NAME_BYTES_MAX);
+	if (!record->name.width || name > NAME_BYTES_MAX)
+		return -1;
+	filename =
+		text_read(layout, object_word(scratch, layout->code_filename), task, scratch->text,
+			  &record->filename, record->text + name, FILENAME_BYTES_MAX);
+	if (!record->filename.width || filename > FILENAME_BYTES_MAX)
+		return -1;
+	if (record->name.cut || record->filename.cut)
+		loss_count(LOSS_NAME_CUT);
+	record->code = scratch->lines.code = code;
+	record->identity = identity;
+	record->first_line = object_word(scratch, layout->code_first_line);
+	scratch->lines.head.kind = RECORD_LINES;
+	scratch->lines.head.pid = record->head.pid;
+	scratch->lines.head.process = process->index;
+	record->lines_bytes =
+		lines_send(layout, scratch, task, object_word(scratch, layout->code_line_table));
+	bytes = offsetof(struct code_record, text) + name + filename;
+	record->head.kind = RECORD_CODE;
+	record->head.process = process->index;
+	record->head.size = bytes;
+	if (bytes > sizeof(*record))
+		return -1;
+	return emit(record, bytes, false, LOSS_CODE_UNNAMED);
+}
+
+#endif

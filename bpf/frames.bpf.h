@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/*
+ * Owns the walk over a thread's Python frames, innermost first, into a sample. Leaves the
+ * thread's state to python.bpf.h, code objects to code.bpf.h.
+ */
+#ifndef PYEBPF_FRAMES_BPF_H
+#define PYEBPF_FRAMES_BPF_H
+
+#include "code.bpf.h"
+#include "python.bpf.h"
+
+struct frame_walk {
+	const struct process_config *process;
+	struct scratch *scratch;
+	struct sample_record *sample;
+	struct code_set *known;
+	struct task_struct *task;
+	__u64 frame;
+	__u64 window_start; /* address of scratch->window's first byte */
+	__u32 window_bytes; /* that are valid */
+	__u32 count;
+};
+
+/*
+ * From 3.11 on frames lie one above the other in page-aligned chunks (Python/pystate.c,
+ * push_chunk): a read from the page's start to the frame's end is always of mapped memory and
+ * brings the callers along. Before, each frame is an object of its own.
+ * Returns 0, and the frame's offset in the window in *offset.
+ */
+static __always_inline int frame_load(struct frame_walk *walk, __u32 *offset)
+{
+	const struct python_layout *layout = &walk->process->layout;
+	__u64 start = walk->frame;
+	__u32 bytes = layout->frame_size;
+	__u64 ahead = walk->frame - walk->window_start;
+
+	if (ahead < WINDOW_BYTES && ahead + bytes <= walk->window_bytes) {
+		*offset = ahead;
+		return 0;
+	}
+	if (layout->frame_model != FRAME_MODEL_OBJECT) {
+		start &= ~(__u64)(PAGE_BYTES - 1);
+		bytes += walk->frame - start;
+	}
+	walk->window_bytes = 0;
+	if (bytes > WINDOW_BYTES || user_read(walk->scratch->window, bytes, start, walk->task))
+		return -1;
+	walk->window_start = start;
+	walk->window_bytes = bytes;
+	*offset = walk->frame - start;
+	return 0;
+}
+
+/* Byte offset of the instruction that the frame last began; -1: none. */
+static __always_inline __s32 frame_instruction(const struct python_layout *layout, __u64 code,
+					       __u64 word)
+{
+	__s64 offset;
+
+	if (layout->frame_model == FRAME_MODEL_OBJECT) {
+		__s32 last = (__s32)word;
+
+		return last < 0 ? -1 : last * (__s32)layout->instruction_scale;
+	}
+	offset = word - (code + layout->code_instructions);
+	return offset < 0 ? -1 : offset;
+}
+
+static __always_inline void frame_keep(struct frame_walk *walk, __u64 code, __s32 instruction)
+{
+	struct scratch *scratch = walk->scratch;
+	__u32 identity = code_identity(walk->process, code, scratch, walk->task);
+	__u32 index = walk->count;
+	struct python_frame *frame;
+
+	if (index >= PYTHON_FRAMES_MAX)
+		return;
+	frame = &walk->sample->python[index];
+	frame->code = code;
+	frame->instruction = instruction;
+	frame->identity = identity;
+	if (!code_set_holds(walk->known, code_key(walk->process, code, identity)) &&
+	    scratch->unnamed_count < PYTHON_FRAMES_MAX)
+		scratch->unnamed[scratch->unnamed_count++] = index;
+	walk->count = index + 1;
+}
+
+static long frame_walk_step(__u32 step, void *context)
+{
+	struct frame_walk *walk = context;
+	const struct python_layout *layout = &walk->process->layout;
+	__u32 offset;
+	__u64 code, word;
+
+	if (!walk->frame)
+		return 1;
+	if (walk->count >= PYTHON_FRAMES_MAX) {
+		walk->sample->flags |= SAMPLE_CUT;
+		return 1;
+	}
+	if (frame_load(walk, &offset)) {
+		walk->sample->flags |= SAMPLE_BROKEN;
+		loss_count(LOSS_FRAME_UNREADABLE);
+		return 1;
+	}
+	walk->frame = window_word(walk->scratch, offset + layout->frame_previous);
+	if (layout->frame_owner && (__u8)window_word(walk->scratch, offset + layout->frame_owner) >=
+					   layout->frame_owner_shim)
+		return 0;
+	code = window_word(walk->scratch, offset + layout->frame_code) &
+	       ~(__u64)layout->frame_code_tags;
+	word = window_word(walk->scratch, offset + layout->frame_instruction);
+	frame_keep(walk, code, frame_instruction(layout, code, word));
+	return 0;
+}
+
+/* Names one code object that was not known, unless an earlier frame's naming has done it. */
+static long frame_name_step(__u32 step, void *context)
+{
+	struct frame_walk *walk = context;
+	struct scratch *scratch = walk->scratch;
+	struct python_frame *frame;
+	__u32 index;
+	__u64 key;
+	int error;
+
+	if (step >= PYTHON_FRAMES_MAX)
+		return 1;
+	index = scratch->unnamed[step];
+	if (index >= PYTHON_FRAMES_MAX)
+		return 1;
+	frame = &walk->sample->python[index];
+	key = code_key(walk->process, frame->code, frame->identity);
+	if (code_set_holds(walk->known, key))
+		return 0;
+	error = code_send(walk->process, scratch, walk->task, frame->code, frame->identity);
+	if (!error) {
+		code_set_add(walk->known, key);
+		return 0;
+	}
+	if (error == -2) { /* what follows cannot be trusted either */
+		loss_count(LOSS_FRAME_INVALID);
+		walk->sample->flags |= SAMPLE_BROKEN;
+		walk->count = index;
+		return 1;
+	}
+	loss_count(LOSS_CODE_UNNAMED);
+	frame->identity = FRAME_UNNAMED;
+	return 0;
+}
+
+static __always_inline __u64 frame_innermost(const struct process_config *process,
+					     const struct scratch *scratch,
+					     struct task_struct *task)
+{
+	__u64 frame = object_word(scratch, process->layout.thread_frame);
+
+	if (process->layout.frame_model != FRAME_MODEL_CFRAME || !frame)
+		return frame;
+	return user_read_word(frame + process->layout.cframe_current_frame, task);
+}
+
+/* Fills in the sample's Python frames and flags, and has all their code objects named. */
+static __always_inline void frames_walk(struct thread *thread, struct task_struct *task,
+					const struct process_config *process,
+					struct scratch *scratch, struct sample_record *sample)
+{
+	struct frame_walk walk = {
+		.process = process, .scratch = scratch, .sample = sample, .task = task};
+
+	walk.known = code_set_find();
+	if (!walk.known)
+		return;
+	if (python_thread_load(thread, task, process, scratch)) {
+		sample->flags |= SAMPLE_NO_THREAD;
+		return;
+	}
+	scratch->unnamed_count = 0;
+	scratch->code.head.pid = sample->head.pid;
+	walk.frame = frame_innermost(process, scratch, task);
+	bpf_loop(2 * PYTHON_FRAMES_MAX, frame_walk_step, &walk, 0);
+	if (sample->flags & SAMPLE_CUT)
+		loss_count(LOSS_STACK_CUT);
+	if (scratch->unnamed_count)
+		bpf_loop(scratch->unnamed_count, frame_name_step, &walk, 0);
+	sample->python_count = walk.count;
+}
+
+#endif

@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/*
+ * Owns the kernel's types as far as the programs use them. Only names and kinds of fields matter:
+ * the loader relocates every access to the running kernel's own layout (CO-RE), so this file does
+ * not depend on the kernel of the machine that builds. A type with a suffix `___` is what a field
+ * looked like in other kernels.
+ */
+#ifndef PYEBPF_KERNEL_H
+#define PYEBPF_KERNEL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <linux/types.h>
+#include <linux/bpf.h>
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_tracing.h>
+
+#pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
+
+/* arch/x86/include/asm/ptrace.h, and the part of thread_struct with the thread pointer. */
+struct pt_regs {
+	unsigned long r10, r9, r8, dx, si, di, orig_ax, ip, sp, bp;
+};
+
+struct thread_struct {
+	unsigned long fsbase;
+};
+
+struct sched_entity {
+	__u64 sum_exec_runtime;
+};
+
+struct qstr {
+	const unsigned char *name;
+};
+
+struct dentry {
+	struct dentry *d_parent;
+	struct qstr d_name;
+};
+
+struct path {
+	struct dentry *dentry;
+};
+
+struct super_block {
+	unsigned long s_magic;
+};
+
+struct inode {
+	unsigned short i_mode;
+	struct super_block *i_sb;
+};
+
+struct file {
+	struct inode *f_inode;
+	void *private_data;
+	struct path f_path;
+};
+
+struct fdtable {
+	unsigned int max_fds;
+	struct file **fd;
+};
+
+struct files_struct {
+	struct fdtable *fdt;
+};
+
+typedef struct {
+	int counter;
+} atomic_t;
+
+struct signal_struct {
+	atomic_t live;
+};
+
+struct upid {
+	int nr;
+};
+
+struct pid {
+	unsigned int level;
+};
+
+struct task_struct {
+	unsigned int __state;
+	int on_cpu;
+	struct sched_entity se;
+	unsigned in_iowait : 1;
+	int pid;
+	int tgid;
+	struct pid *thread_pid;
+	struct task_struct *group_leader;
+	struct files_struct *files;
+	struct signal_struct *signal;
+	char comm[16];
+	unsigned long nvcsw;
+	unsigned long nivcsw;
+	struct thread_struct thread;
+} __attribute__((preserve_access_index));
+
+/* Before Linux 5.14, commit 2f064a59a11f: `state`, a long. */
+struct task_struct___state {
+	volatile long state;
+};
+
+struct in6_addr {
+	__u8 in6_u[16];
+};
+
+struct sock_common {
+	unsigned short skc_family;
+	volatile unsigned char skc_state;
+	__be32 skc_daddr;
+	__be16 skc_dport;
+	__u16 skc_num;
+	struct in6_addr skc_v6_daddr;
+};
+
+struct sock {
+	struct sock_common __sk_common;
+	struct pid *sk_peer_pid;
+};
+
+struct socket {
+	struct sock *sk;
+};
+
+struct sockaddr_un {
+	unsigned short sun_family;
+	char sun_path[108];
+};
+
+struct unix_address {
+	int len;
+	struct sockaddr_un name[0];
+};
+
+struct unix_sock {
+	struct sock sk;
+	struct unix_address *addr;
+	struct sock *peer;
+};
+
+struct rb_node {
+	struct rb_node *rb_right;
+	struct rb_node *rb_left;
+};
+
+struct rb_root {
+	struct rb_node *rb_node;
+};
+
+struct rb_root_cached {
+	struct rb_root rb_root;
+};
+
+struct eventpoll {
+	struct rb_root_cached rbr;
+};
+
+struct epoll_filefd {
+	struct file *file;
+};
+
+struct epitem {
+	struct rb_node rbn;
+	struct epoll_filefd ffd;
+};
+
+struct seq_file;
+
+struct bpf_iter_meta {
+	struct seq_file *seq;
+};
+
+struct bpf_iter__task {
+	struct bpf_iter_meta *meta;
+	struct task_struct *task;
+};
+
+#pragma clang attribute pop
+
+/* include/linux/sched.h */
+#define TASK_RUNNING_STATE   0x0000
+#define TASK_UNINTERRUPTIBLE 0x0002
+#define TASK_STOPPED_STATE   0x0004
+#define TASK_TRACED_STATE    0x0008
+#define TASK_FROZEN_STATE    0x8000
+
+/* include/uapi/linux/stat.h, include/uapi/linux/magic.h, include/net/tcp_states.h, socket.h */
+#define FILE_TYPE_MASK      0170000
+#define FILE_TYPE_SOCKET    0140000
+#define FILE_TYPE_REGULAR   0100000
+#define FILE_TYPE_BLOCK     0060000
+#define FILE_TYPE_DIRECTORY 0040000
+#define FILE_TYPE_CHARACTER 0020000
+#define FILE_TYPE_FIFO      0010000
+#define ANON_INODE_MAGIC    0x09041934
+#define SOCKET_LISTENING    10
+#define FAMILY_UNIX         1
+#define FAMILY_INET         2
+#define FAMILY_INET6        10
+
+#endif

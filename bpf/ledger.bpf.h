@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/*
+ * Owns the ledger of a thread: each interval between two scheduler events is charged to one state,
+ * and which of the waits are captured with their stack. Leaves to wait.bpf.h why a thread waits,
+ * to sample.bpf.h the stack.
+ *
+ * Invariant: outside of the functions here, since_ns - start_ns is the sum of all totals, plus
+ * unknown_ns.
+ */
+#ifndef PYEBPF_LEDGER_BPF_H
+#define PYEBPF_LEDGER_BPF_H
+
+#include "thread.bpf.h"
+
+/*
+ * Wall time on a CPU that the kernel does not count as executed was taken by interrupts or by a
+ * hypervisor. Below this the difference is that of two clock readings.
+ */
+#define STOLEN_MIN_NS 10000
+
+static __always_inline void ledger_charge(struct thread *thread, __u32 state, __u64 ns)
+{
+	if (state < STATE_COUNT)
+		thread->totals[state].ns += ns;
+}
+
+/*
+ * Short waits are captured where a point in time hits them: one point, evenly random, in each
+ * stretch of period_ns of a thread's accumulated short waits in a state. So a wait of length L is
+ * captured L / period_ns times on average, each standing for period_ns, and the estimate is
+ * closer than by independent draws. Returns the time that the wait stands for; 0: not captured.
+ */
+static __always_inline __u64 stratum_advance(struct thread *thread, __u32 state, __u64 length)
+{
+	struct stratum *stratum;
+	__u64 end, ns = 0;
+
+	if (state >= STATE_COUNT)
+		return 0;
+	stratum = &thread->strata[state];
+	if (!stratum->position && !stratum->point)
+		stratum->point = bpf_get_prandom_u32() % (__u32)period_ns;
+	end = stratum->position + length;
+	if (stratum->position <= stratum->point && stratum->point < end)
+		ns = period_ns;
+	if (end >= period_ns) {
+		end -= period_ns;
+		stratum->point = bpf_get_prandom_u32() % (__u32)period_ns;
+		if (stratum->point < end)
+			ns += period_ns;
+	}
+	stratum->position = end;
+	return ns;
+}
+
+/* A function of its own, as those below that are __weak, for the verifier to check but once. */
+__weak __u64 ledger_weigh(struct thread *thread, __u32 state, __u64 length)
+{
+	if (!thread)
+		return 0;
+	return length >= period_ns ? length : stratum_advance(thread, state, length);
+}
+
+static __always_inline void ledger_wait_end(struct thread *thread, __u32 state, __u64 length)
+{
+	if (state >= STATE_COUNT)
+		return;
+	ledger_charge(thread, state, length);
+	thread->totals[state].waits += !thread->continued;
+	thread->capture.ns = ledger_weigh(thread, state, length);
+	thread->capture.length_ns = length;
+	if (state == STATE_GIL)
+		thread->gil_ended_ns = thread->since_ns + length;
+}
+
+static __always_inline void ledger_runqueue_end(struct thread *thread, __u64 length)
+{
+	ledger_charge(thread, STATE_RUNQUEUE, length);
+	thread->capture.runqueue_ns += ledger_weigh(thread, STATE_RUNQUEUE, length);
+	thread->capture.runqueue_length_ns = length;
+}
+
+static __always_inline __u64 executed_read(struct task_struct *task)
+{
+	return task->se.sum_exec_runtime;
+}
+
+/* Closes an interval in which the thread ran; `count` is the kernel's count of time on a CPU. */
+static __always_inline void ledger_run_end(struct thread *thread, __u64 count, __u64 now)
+{
+	__u64 elapsed = now - thread->since_ns;
+	__u64 executed = count - thread->executed_ns;
+
+	if (executed + STOLEN_MIN_NS < elapsed)
+		ledger_runqueue_end(thread, elapsed - executed);
+	else
+		executed = elapsed;
+	ledger_charge(thread, STATE_RUNNING, executed);
+	thread->since_ns = now;
+}
+
+/* The thread leaves its CPU. If it blocks, the caller classifies the wait afterwards. */
+__weak int ledger_switch_out(struct thread *thread, __u64 executed, bool blocks, __u64 now)
+{
+	if (!thread)
+		return 0;
+	thread->sequence++;
+	ledger_run_end(thread, executed, now);
+	thread->mode = blocks ? THREAD_BLOCKED : THREAD_RUNNABLE;
+	thread->sequence++;
+	return 0;
+}
+
+static __always_inline void ledger_wake(struct thread *thread, __u64 now)
+{
+	if (thread->mode == THREAD_BLOCKED && thread->woken_ns <= thread->since_ns)
+		thread->woken_ns = now;
+}
+
+/* How long a thread that blocked was so until `now`; the rest it was runnable. */
+static __always_inline __u64 ledger_blocked_length(const struct thread *thread, __u64 now)
+{
+	if (thread->woken_ns > thread->since_ns && thread->woken_ns < now)
+		return thread->woken_ns - thread->since_ns;
+	return now - thread->since_ns;
+}
+
+/* Closes an interval in which the thread was off its CPU, having blocked or not. */
+static __always_inline void ledger_away_end(struct thread *thread, bool blocked_first, __u64 now)
+{
+	__u64 blocked = blocked_first ? ledger_blocked_length(thread, now) : 0;
+	__u64 runnable = now - thread->since_ns - blocked;
+
+	if (blocked_first) {
+		if (thread->state == STATE_UNKNOWN)
+			thread->unknown_ns += blocked;
+		else
+			ledger_wait_end(thread, thread->state, blocked);
+	}
+	if (runnable)
+		ledger_runqueue_end(thread, runnable);
+	thread->since_ns = now;
+}
+
+/* The thread gets a CPU. */
+__weak int ledger_switch_in(struct thread *thread, __u64 executed, __u64 now)
+{
+	if (!thread)
+		return 0;
+	thread->sequence++;
+	if (thread->mode == THREAD_RUNNING) /* its leaving was missed while storage was made */
+		thread->state = STATE_UNKNOWN;
+	ledger_away_end(thread, thread->mode != THREAD_RUNNABLE, now);
+	thread->executed_ns = executed;
+	thread->mode = THREAD_RUNNING;
+	thread->sequence++;
+	return 0;
+}
+
+#endif

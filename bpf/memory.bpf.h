@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/*
+ * Owns how a recorded process' memory and registers are read. A program that looks at other threads
+ * than its own defines READ_OTHER_TASK before it includes anything, must be sleepable, and gives
+ * the thread; all others read the memory of the thread they run in.
+ */
+#ifndef PYEBPF_MEMORY_BPF_H
+#define PYEBPF_MEMORY_BPF_H
+
+#include "kernel.h"
+
+/* Reads `bytes` at a user address; 0, or not 0 with *to unspecified. */
+static __always_inline long user_read(void *to, __u32 bytes, __u64 address,
+				      struct task_struct *task)
+{
+#ifdef READ_OTHER_TASK
+	return bpf_copy_from_user_task(to, bytes, (const void *)address, task, 0);
+#else
+	return bpf_probe_read_user(to, bytes, (const void *)address);
+#endif
+}
+
+static __always_inline __u64 user_read_word(__u64 address, struct task_struct *task)
+{
+	__u64 word = 0;
+
+	return user_read(&word, sizeof(word), address, task) ? 0 : word;
+}
+
+/* The system call a thread is in. */
+struct syscall {
+	__s64 number; /* -1: none: it faulted, was preempted or got a signal in user mode */
+	__u64 arguments[4];
+};
+
+static __always_inline void syscall_read(struct task_struct *task, struct syscall *call)
+{
+	struct pt_regs *registers = (struct pt_regs *)bpf_task_pt_regs(task);
+
+	call->number = (__s64)registers->orig_ax;
+	call->arguments[0] = registers->di;
+	call->arguments[1] = registers->si;
+	call->arguments[2] = registers->dx;
+	call->arguments[3] = registers->r10;
+}
+
+/* What pthread_self() is in the thread: glibc and musl keep it in the thread pointer. */
+static __always_inline __u64 thread_pointer_read(struct task_struct *task)
+{
+	return task->thread.fsbase;
+}
+
+#endif

@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
+/*
+ * Owns the scheduler's events: a thread leaves its CPU, is woken, gets one again, and comes back
+ * to where it waited. The first three keep the ledger; in the last the thread can be looked at in
+ * its own context, and the waits that were chosen get their stack there.
+ */
+
+#include "ledger.bpf.h"
+#include "sample.bpf.h"
+
+/* Checked by the verifier once, for it is the largest part here; `slot` is an enum poll_slot. */
+__s32 wait_classify_own(struct thread *thread, __u64 now, __u32 slot)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+
+	return thread ? wait_classify(thread, task, now, slot) : -1;
+}
+
+static __always_inline void thread_leave(struct thread *thread, struct task_struct *task,
+					 bool preempted, __u64 now)
+{
+	__u32 state = task_state_read(task);
+	bool blocks = !preempted && state != TASK_RUNNING_STATE;
+
+	ledger_switch_out(thread, executed_read(task), blocks, now);
+	if (!blocks)
+		return;
+	thread->task_state = state;
+	thread->in_io_wait = BPF_CORE_READ_BITFIELD_PROBED(task, in_iowait);
+	wait_classify_own(thread, now, POLL_SWITCH);
+}
+
+SEC("tp_btf/sched_switch")
+int BPF_PROG(switch_threads, bool preempted, struct task_struct *previous, struct task_struct *next)
+{
+	struct thread *leaves = thread_find(previous);
+	struct thread *comes = thread_find(next);
+	__u64 now;
+
+	if (!leaves && !comes)
+		return 0;
+	now = bpf_ktime_get_ns();
+	if (leaves)
+		thread_leave(leaves, previous, preempted, now);
+	if (comes)
+		ledger_switch_in(comes, executed_read(next), now);
+	return 0;
+}
+
+SEC("tp_btf/sched_wakeup")
+int BPF_PROG(wake_thread, struct task_struct *task)
+{
+	struct thread *thread = thread_find(task);
+
+	if (thread)
+		ledger_wake(thread, bpf_ktime_get_ns());
+	return 0;
+}
+
+/* Which descriptor a wait was for is found anew: the thread has not left its system call yet. */
+static __always_inline __s32 wait_descriptor(struct thread *thread, __u64 now)
+{
+	__u32 state = thread->state;
+	__s32 call = thread->syscall;
+	__s32 descriptor;
+
+	if (call < 0 || state == STATE_GIL || state == STATE_LOCK || state == STATE_SLEEP ||
+	    state == STATE_STOPPED)
+		return -1;
+	descriptor = wait_classify_own(thread, now, POLL_RETURN);
+	if (thread->syscall != call)
+		descriptor = -1;
+	thread->state = state;
+	thread->syscall = call;
+	return descriptor;
+}
+
+static __always_inline void thread_return(void *context)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct thread *thread = thread_find(task);
+	struct sampling sampling;
+	__s32 descriptor = -1;
+	__u64 now, unknown;
+
+	if (!thread)
+		return;
+	unknown = thread->unknown_ns;
+	if (!thread->capture.ns && !thread->capture.runqueue_ns && !unknown)
+		return;
+	now = bpf_ktime_get_ns();
+	if (unknown) {
+		descriptor = wait_classify_own(thread, now, POLL_RETURN);
+		thread->unknown_ns = 0;
+		ledger_wait_end(thread, thread->state, unknown);
+	} else if (thread->capture.ns) {
+		descriptor = wait_descriptor(thread, now);
+	}
+	if (!sample_begin(&sampling, SCRATCH_OFFCPU, task)) {
+		sample_add_wait(sampling.sample, thread, task, descriptor);
+		sample_add_kernel(sampling.sample,
+				  bpf_get_stack(context, sampling.sample->kernel,
+						sizeof(sampling.sample->kernel), 0));
+		sample_end(&sampling, thread, task);
+	}
+	__builtin_memset(&thread->capture, 0, sizeof(thread->capture));
+}
+
+/* The hooks of the way back, best first: user/capture/hooks.c loads the first that works. */
+
+SEC("tp_btf/sched_exit_tp")
+int BPF_PROG(return_sched_exit, bool switched)
+{
+	if (switched)
+		thread_return(ctx);
+	return 0;
+}
+
+SEC("fexit/schedule")
+int BPF_PROG(return_schedule)
+{
+	thread_return(ctx);
+	return 0;
+}
+
+SEC("kretprobe/schedule")
+int return_schedule_probe(struct pt_regs *registers)
+{
+	thread_return(registers);
+	return 0;
+}
+
+SEC("tp_btf/sys_exit")
+int BPF_PROG(return_syscall)
+{
+	thread_return(ctx);
+	return 0;
+}
+
+char license_text[] SEC("license") = "Dual BSD/GPL";

@@ -1,0 +1,234 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/*
+ * Owns what poll, select and epoll wait for: the first descriptors of their sets, and the state
+ * that follows from the kinds of these.
+ */
+#ifndef PYEBPF_POLL_BPF_H
+#define PYEBPF_POLL_BPF_H
+
+#include "descriptor.bpf.h"
+#include "memory.bpf.h"
+#include "config.bpf.h"
+#include "state.h"
+
+#define POLL_LOOK_MAX 16 /* descriptors of a set that are looked at; a power of two */
+#define SELECT_WORDS  16 /* FD_SETSIZE / 64 */
+
+/* Who looks, since one can interrupt the other. */
+enum poll_slot { POLL_SWITCH, POLL_RETURN, POLL_SNAPSHOT, POLL_SLOTS };
+
+/* include/uapi/asm-generic/poll.h */
+struct poll_entry {
+	__s32 descriptor;
+	__s16 events;
+	__s16 happened;
+};
+
+/*
+ * A set while it is looked at. In a map, whose content the verifier does not follow: else it would
+ * walk every combination of what sixteen descriptors can be.
+ */
+struct poll_set {
+	__u64 kinds; /* how many of each enum descriptor_kind: a byte each, the first lowest */
+	__u32 count;
+	__s32 descriptor; /* the last one; -1: not known by number */
+	union {
+		struct poll_entry entries[POLL_LOOK_MAX]; /* poll */
+		__u64 words[3][SELECT_WORDS +
+			       1];          /* select: its three sets, and room for the verifier */
+		__u64 nodes[POLL_LOOK_MAX]; /* epoll: of its tree */
+	};
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, POLL_SLOTS);
+	__type(key, __u32);
+	__type(value, struct poll_set);
+} poll_sets __weak SEC(".maps");
+
+static __always_inline void poll_set_add(struct poll_set *set, __u32 kind, __s32 descriptor)
+{
+	set->kinds += 1ULL << (kind & 7) * 8;
+	set->count++;
+	set->descriptor = descriptor;
+}
+
+static __always_inline __u32 poll_set_count(const struct poll_set *set, __u32 kind)
+{
+	return set->kinds >> kind * 8 & 255;
+}
+
+static __always_inline __u32 kind_state(__u32 kind)
+{
+	switch (kind) {
+	case DESCRIPTOR_SOCKET:
+	case DESCRIPTOR_OWN_SOCKET:
+		return STATE_SOCKET;
+	case DESCRIPTOR_LISTENER:
+		return STATE_ACCEPT;
+	case DESCRIPTOR_PIPE:
+		return STATE_PIPE;
+	case DESCRIPTOR_FILE:
+		return STATE_FILE;
+	}
+	return STATE_OTHER;
+}
+
+static __always_inline __u32 descriptor_state(struct task_struct *task, __u32 descriptor)
+{
+	struct descriptor_table table = descriptor_table_read(task);
+	__u32 state = kind_state(descriptor_kind(table.files, table.owner, descriptor));
+
+	return state == STATE_ACCEPT ? STATE_SOCKET : state;
+}
+
+/*
+ * A process' socket pair with itself only wakes its event loop: with a time-out and nothing else
+ * it is a sleep. Pipes and the like beside listeners do not make a server busy.
+ */
+static __always_inline __u32 poll_set_state(const struct poll_set *set, bool timed)
+{
+	__u32 own = poll_set_count(set, DESCRIPTOR_OWN_SOCKET);
+	__u32 kind;
+
+	if (set->count == own && timed)
+		return STATE_SLEEP;
+	if (poll_set_count(set, DESCRIPTOR_LISTENER) && !poll_set_count(set, DESCRIPTOR_SOCKET))
+		return STATE_ACCEPT;
+	if (set->count != 1 || own)
+		return set->count ? STATE_POLL : STATE_OTHER;
+	for (kind = DESCRIPTOR_SOCKET; kind < DESCRIPTOR_FILE; kind++)
+		if (poll_set_count(set, kind))
+			break;
+	return poll_set_count(set, kind) ? kind_state(kind) : STATE_OTHER;
+}
+
+static __noinline int poll_set_read(struct task_struct *task, struct syscall *call,
+				    struct poll_set *set)
+{
+	struct descriptor_table table = descriptor_table_read(task);
+	__u32 count = call->arguments[1] > POLL_LOOK_MAX ? POLL_LOOK_MAX : call->arguments[1];
+	__u32 bytes = count * sizeof(set->entries[0]);
+	__u32 i;
+
+	if (bytes > sizeof(set->entries) ||
+	    user_read(set->entries, bytes, call->arguments[0], task))
+		return -1;
+	for (i = 0; i < POLL_LOOK_MAX && i < count; i++)
+		if (set->entries[i].descriptor >= 0)
+			poll_set_add(set,
+				     descriptor_kind(table.files, table.owner,
+						     set->entries[i].descriptor),
+				     set->entries[i].descriptor);
+	return 0;
+}
+
+struct select_walk {
+	struct descriptor_table table;
+	struct poll_set *set;
+};
+
+static long select_walk_step(__u32 descriptor, void *context)
+{
+	struct select_walk *walk = context;
+	__u32 word = descriptor / 64;
+	__u64 bits;
+
+	if (word >= SELECT_WORDS || walk->set->count >= POLL_LOOK_MAX)
+		return 1;
+	bits = walk->set->words[0][word] | walk->set->words[1][word] | walk->set->words[2][word];
+	if (bits >> (descriptor & 63) & 1)
+		poll_set_add(walk->set,
+			     descriptor_kind(walk->table.files, walk->table.owner, descriptor),
+			     descriptor);
+	return 0;
+}
+
+static __noinline int select_set_read(struct task_struct *task, struct syscall *call,
+				      struct poll_set *set)
+{
+	struct select_walk walk = {.set = set};
+	__u32 count = call->arguments[0] > 1024 ? 1024 : call->arguments[0];
+	__u32 bytes = (count + 63) / 64 * sizeof(__u64);
+	__u32 i;
+
+	if (bytes > sizeof(set->words[0]))
+		return -1;
+	__builtin_memset(set->words, 0, sizeof(set->words));
+	for (i = 0; i < 3; i++)
+		if (call->arguments[i + 1] &&
+		    user_read(set->words[i], bytes, call->arguments[i + 1], task))
+			return -1;
+	walk.table = descriptor_table_read(task);
+	bpf_loop(count, select_walk_step, &walk, 0);
+	return 0;
+}
+
+/* Looks at the first items of the interest set: a tree of struct epitem (fs/eventpoll.c). */
+static __noinline int epoll_set_read(struct task_struct *task, struct syscall *call,
+				     struct poll_set *set)
+{
+	struct descriptor_table table = descriptor_table_read(task);
+	struct file *file = descriptor_file(table.files, call->arguments[0]);
+	struct eventpoll *eventpoll = (struct eventpoll *)BPF_CORE_READ(file, private_data);
+	__u32 visited;
+
+	if (!file || !eventpoll)
+		return -1;
+	for (visited = 0; visited < POLL_LOOK_MAX; visited++)
+		set->nodes[visited] = 0;
+	/* nodes[] holds the upper levels of the tree as a heap does: children of n at 2n+1, 2n+2. */
+	set->nodes[0] = (__u64)BPF_CORE_READ(eventpoll, rbr.rb_root.rb_node);
+	for (visited = 0; visited < POLL_LOOK_MAX; visited++) {
+		struct rb_node *node = (struct rb_node *)set->nodes[visited];
+		struct epitem *item = (void *)node - bpf_core_field_offset(struct epitem, rbn);
+		__u64 left, right;
+
+		if (!node)
+			continue;
+		left = (__u64)BPF_CORE_READ(node, rb_left);
+		right = (__u64)BPF_CORE_READ(node, rb_right);
+		poll_set_add(set, file_kind((__u64)BPF_CORE_READ(item, ffd.file), table.owner), -1);
+		if (2 * visited + 2 < POLL_LOOK_MAX) {
+			set->nodes[2 * visited + 1] = left;
+			set->nodes[2 * visited + 2] = right;
+		}
+	}
+	return 0;
+}
+
+/* ppoll and select have a pointer to the time-out: any but NULL counts. */
+static __always_inline bool call_timed(__u32 wait, struct syscall *call)
+{
+	if (wait == WAIT_EPOLL)
+		return (__s32)call->arguments[3] >= 0;
+	return wait == WAIT_SELECT || (__s32)call->arguments[2] >= 0;
+}
+
+/* The state of a wait in one of the three; *descriptor becomes the one waited on, if it is one. */
+static __noinline __u32 poll_state(struct task_struct *task, struct syscall *call, __u32 wait,
+				   __u32 slot, __s32 *descriptor)
+{
+	struct poll_set *set = bpf_map_lookup_elem(&poll_sets, &slot);
+	int error;
+
+	if (!set)
+		return STATE_POLL;
+	set->kinds = 0;
+	set->count = 0;
+	set->descriptor = -1;
+	if (wait == WAIT_POLL)
+		error = poll_set_read(task, call, set);
+	else if (wait == WAIT_SELECT)
+		error = select_set_read(task, call, set);
+	else
+		error = epoll_set_read(task, call, set);
+	if (error)
+		return STATE_POLL;
+	if (set->count == 1)
+		*descriptor = set->descriptor;
+	return poll_set_state(set, call_timed(wait, call));
+}
+
+#endif

@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/*
+ * Owns the interpreter seen from a thread: which PyThreadState is the thread's own, and where the
+ * lock is that it needs to run (the GIL). Leaves frames to frames.bpf.h.
+ */
+#ifndef PYEBPF_PYTHON_BPF_H
+#define PYEBPF_PYTHON_BPF_H
+
+#include "config.bpf.h"
+#include "memory.bpf.h"
+#include "scratch.bpf.h"
+#include "thread.bpf.h"
+
+#define PYTHON_THREADS_MAX  16384
+#define GIL_SEARCH_PAUSE_NS 100000000
+
+static __always_inline struct process_config *process_find(struct task_struct *task)
+{
+	__u32 pid = task->tgid;
+
+	return bpf_map_lookup_elem(&processes, &pid);
+}
+
+struct thread_search {
+	const struct process_config *process;
+	struct task_struct *task;
+	__u64 thread_pointer;
+	__u64 interpreter;
+	__u64 first; /* thread state of the thread, in whatever interpreter */
+	__u64 first_interpreter;
+	__u64 running; /* the same, with frames */
+	__u64 running_interpreter;
+	__u64 next;
+	__u32 unreadable;
+};
+
+/* Visits one thread state, or goes on to the next interpreter. */
+static long thread_search_step(__u32 index, void *context)
+{
+	struct thread_search *search = context;
+	const struct python_layout *layout = &search->process->layout;
+	__u64 thread = search->next;
+	__u64 word = 0;
+
+	if (!thread) {
+		search->interpreter = user_read_word(search->interpreter + layout->interpreter_next,
+						     search->task);
+		if (!search->interpreter)
+			return 1;
+		search->next = user_read_word(
+			search->interpreter + layout->interpreter_threads_head, search->task);
+		return 0;
+	}
+	if (user_read(&word, sizeof(word), thread + layout->thread_id, search->task)) {
+		search->unreadable = 1;
+		return 1;
+	}
+	if (word == search->thread_pointer) {
+		if (!search->first) {
+			search->first = thread;
+			search->first_interpreter = search->interpreter;
+		}
+		if (user_read_word(thread + layout->thread_frame, search->task)) {
+			search->running = thread;
+			search->running_interpreter = search->interpreter;
+			return 1;
+		}
+	}
+	search->next = user_read_word(thread + layout->thread_next, search->task);
+	return 0;
+}
+
+/*
+ * Looks through all interpreters, newest first, for the thread's own state. A thread that has one
+ * in several is in the newest in which it has frames. Fills thread->python_*; returns 0, or -1:
+ * it has none, or the lists could not be read (counted).
+ */
+static __noinline int python_thread_search(struct thread *thread, struct task_struct *task,
+					   const struct process_config *process)
+{
+	const struct python_layout *layout = &process->layout;
+	struct thread_search search = {.process = process, .task = task};
+	__u64 head = user_read_word(process->runtime + layout->runtime_interpreters_head, task);
+	__u64 interpreter;
+
+	thread->python_thread = 0;
+	thread->gil = 0;
+	if (!head)
+		return -1;
+	search.thread_pointer = thread_pointer_read(task);
+	search.interpreter = head;
+	search.next = user_read_word(head + layout->interpreter_threads_head, task);
+	bpf_loop(PYTHON_THREADS_MAX, thread_search_step, &search, 0);
+	if (search.unreadable)
+		loss_count(LOSS_THREAD_STATE);
+	if (!search.first)
+		return -1;
+	thread->python_thread = search.running ? search.running : search.first;
+	interpreter = search.running ? search.running_interpreter : search.first_interpreter;
+	/* With more than one interpreter the thread may move: never trust what was found. */
+	thread->python_interpreter =
+		user_read_word(head + layout->interpreter_next, task) ? 0 : head;
+	if (layout->interpreter_gil)
+		thread->gil = user_read_word(interpreter + layout->interpreter_gil, task);
+	return 0;
+}
+
+/*
+ * Proves that the PyThreadState that scratch->object holds is the thread's and still in the list:
+ * C code that enters Python by PyGILState_Ensure makes a new one each time.
+ */
+static __always_inline bool python_thread_proven(const struct thread *thread,
+						 struct task_struct *task,
+						 const struct process_config *process,
+						 const struct scratch *scratch)
+{
+	const struct python_layout *layout = &process->layout;
+	__u64 previous = object_word(scratch, layout->thread_prev);
+	__u64 link;
+
+	if (object_word(scratch, layout->thread_id) != thread_pointer_read(task))
+		return false;
+	if (previous)
+		link = previous + layout->thread_next;
+	else
+		link = object_word(scratch, layout->thread_interpreter) +
+		       layout->interpreter_threads_head;
+	return user_read_word(link, task) == thread->python_thread;
+}
+
+static __always_inline int python_thread_read(const struct thread *thread, struct task_struct *task,
+					      const struct process_config *process,
+					      struct scratch *scratch)
+{
+	__u32 bytes = process->layout.thread_size;
+
+	if (bytes > OBJECT_BYTES_MAX)
+		return -1;
+	return user_read(scratch->object, bytes, thread->python_thread, task) ? -1 : 0;
+}
+
+/* Leaves the thread's own PyThreadState in scratch->object. Returns 0, or -1: it has none. */
+static __always_inline int python_thread_load(struct thread *thread, struct task_struct *task,
+					      const struct process_config *process,
+					      struct scratch *scratch)
+{
+	__u64 head = process->runtime + process->layout.runtime_interpreters_head;
+
+	if (thread->python_thread && thread->python_interpreter &&
+	    thread->python_interpreter == user_read_word(head, task) &&
+	    !python_thread_read(thread, task, process, scratch) &&
+	    python_thread_proven(thread, task, process, scratch))
+		return 0;
+	if (python_thread_search(thread, task, process))
+		return -1;
+	return python_thread_read(thread, task, process, scratch);
+}
+
+/* Tells whether a futex of the thread at `address` belongs to the GIL that it needs. */
+static __always_inline bool python_gil_contains(struct thread *thread, struct task_struct *task,
+						__u64 address, __u64 now)
+{
+	const struct process_config *process = process_find(task);
+	const struct python_layout *layout;
+	__u64 gil;
+
+	if (!process || !process->layout.version)
+		return false;
+	layout = &process->layout;
+	if (layout->runtime_gil) {
+		gil = process->runtime + layout->runtime_gil;
+		return address - gil < layout->gil_size;
+	}
+	if (!thread->gil) {
+		if (thread->searched_ns && now - thread->searched_ns < GIL_SEARCH_PAUSE_NS)
+			return false;
+		thread->searched_ns = now;
+		python_thread_search(thread, task, process);
+	}
+	return thread->gil && address - thread->gil < layout->gil_size;
+}
+
+#endif

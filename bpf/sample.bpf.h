@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/*
+ * Owns a sample: what it says of its thread, in which order it is filled and sent. Programs take
+ * one with sample_begin(), add what only they know, and finish it with sample_end().
+ */
+#ifndef PYEBPF_SAMPLE_BPF_H
+#define PYEBPF_SAMPLE_BPF_H
+
+#include "frames.bpf.h"
+#include "wait.bpf.h"
+
+struct sampling {
+	struct scratch *scratch;
+	struct sample_record *sample;
+};
+
+/* Takes the scratch memory of a slot and fills in all but state, times and stacks. */
+static __always_inline int sample_begin(struct sampling *sampling, __u32 slot,
+					struct task_struct *task)
+{
+	struct sample_record *sample;
+
+	if (scratch_acquire(slot, &sampling->scratch, &sampling->sample))
+		return -1;
+	sample = sampling->sample;
+	__builtin_memset(sample, 0, offsetof(struct sample_record, kernel));
+	sample->head.kind = RECORD_SAMPLE;
+	sample->head.pid = task->tgid;
+	sample->tid = task->pid;
+	sample->time_ns = bpf_ktime_get_ns();
+	sample->syscall = -1;
+	BPF_CORE_READ_STR_INTO(&sample->comm, task, comm);
+	return 0;
+}
+
+/* `bytes` as bpf_get_stack() returned them. */
+static __always_inline void sample_add_kernel(struct sample_record *sample, long bytes)
+{
+	if (bytes > 0)
+		sample->kernel_count = bytes / sizeof(__u64);
+}
+
+static __always_inline void sample_add_wait(struct sample_record *sample, struct thread *thread,
+					    struct task_struct *task, __s32 descriptor)
+{
+	sample->state = thread->state;
+	sample->ns = thread->capture.ns;
+	sample->length_ns = thread->capture.length_ns;
+	sample->runqueue_ns = thread->capture.runqueue_ns;
+	sample->runqueue_length_ns = thread->capture.runqueue_length_ns;
+	sample->continued = thread->continued;
+	sample->syscall = thread->syscall;
+	if (descriptor >= 0)
+		target_read(task, descriptor, &sample->target);
+}
+
+/*
+ * Kernel frames lie before the Python frames in the record with room for KERNEL_FRAMES_MAX, so
+ * only the tail that is not used is not sent.
+ */
+static __always_inline void sample_send(struct sample_record *sample)
+{
+	__u32 count = sample->python_count;
+	__u32 bytes;
+
+	if (count > PYTHON_FRAMES_MAX)
+		count = PYTHON_FRAMES_MAX;
+	bytes = offsetof(struct sample_record, python) + count * sizeof(sample->python[0]);
+	sample->head.size = bytes;
+	emit(sample, bytes, true, LOSS_RING_FULL);
+}
+
+/* Adds the Python stack, sends the sample and gives the scratch memory back. */
+static __always_inline void sample_end(struct sampling *sampling, struct thread *thread,
+				       struct task_struct *task)
+{
+	struct process_config *process = process_find(task);
+	struct sample_record *sample = sampling->sample;
+
+	if (process) {
+		sample->head.process = process->index;
+		if (process->layout.version)
+			frames_walk(thread, task, process, sampling->scratch, sample);
+		else
+			sample->flags |= SAMPLE_NOT_PYTHON;
+		sample_send(sample);
+	}
+	scratch_release(sampling->scratch);
+}
+
+#endif

@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
+/*
+ * Owns the two moments at which all threads are looked at from outside: the start of a recording,
+ * when their storage is made, and its end, when their ledgers are closed and the stacks of those
+ * that are still blocked are taken.
+ */
+#define READ_OTHER_TASK
+
+#include "enroll.bpf.h"
+#include "sample.bpf.h"
+
+SEC("iter/task")
+int enroll_threads(struct bpf_iter__task *context)
+{
+	struct task_struct *task = context->task;
+	__u32 mode = THREAD_BLOCKED;
+
+	if (!task || !process_find(task))
+		return 0;
+	if (bpf_task_storage_get(&threads, task, 0, 0))
+		return 0;
+	if (task->on_cpu)
+		mode = THREAD_RUNNING;
+	else if (task_state_read(task) == TASK_RUNNING_STATE)
+		mode = THREAD_RUNNABLE;
+	thread_enroll(task, bpf_ktime_get_ns(), mode);
+	return 0;
+}
+
+/* Differs once a thread has run and left its CPU again. */
+static __always_inline __u64 task_switches(struct task_struct *task)
+{
+	return task->nvcsw + task->nivcsw;
+}
+
+/* Takes the stack of a thread that has been away until now; nobody changed it if it still is. */
+static __always_inline void thread_capture(struct bpf_iter__task *context, struct thread *thread,
+					   struct task_struct *task, __u64 switches,
+					   __s32 descriptor)
+{
+	struct sampling sampling;
+	struct process_config *process = process_find(task);
+	struct sample_record *sample;
+
+	if (!process || sample_begin(&sampling, SCRATCH_SNAPSHOT, task))
+		return;
+	sample = sampling.sample;
+	sample_add_wait(sample, thread, task, descriptor);
+	sample_add_kernel(sample,
+			  bpf_get_task_stack(task, sample->kernel, sizeof(sample->kernel), 0));
+	sample->head.process = process->index;
+	if (process->layout.version)
+		frames_walk(thread, task, process, sampling.scratch, sample);
+	else
+		sample->flags |= SAMPLE_NOT_PYTHON;
+	if (task->on_cpu || task_switches(task) != switches) {
+		loss_count(LOSS_WAIT_STACK);
+		sample->python_count = 0;
+		sample->kernel_count = 0;
+		sample->flags |= SAMPLE_UNREAD;
+	}
+	sample_send(sample);
+	scratch_release(sampling.scratch);
+}
+
+/*
+ * Ends the events' work on a thread: once it is closed none of them touches it. Returns the mode
+ * that it had, once no event is in the middle of changing it.
+ */
+static __always_inline __u32 thread_seal(struct thread *thread)
+{
+	__u32 mode = THREAD_CLOSED;
+	__u32 attempt, sequence;
+
+	for (attempt = 0; attempt < 8; attempt++) {
+		sequence = *(volatile __u32 *)&thread->sequence;
+		mode = *(volatile __u32 *)&thread->mode;
+		*(volatile __u32 *)&thread->mode = THREAD_CLOSED;
+		if (!(sequence & 1) && *(volatile __u32 *)&thread->sequence == sequence)
+			break;
+		if (mode != THREAD_CLOSED)
+			*(volatile __u32 *)&thread->mode = mode;
+	}
+	return mode;
+}
+
+/* Closes the open interval, and captures it if it is chosen. */
+static __always_inline void thread_close(struct bpf_iter__task *context, struct thread *thread,
+					 struct task_struct *task, __u64 now)
+{
+	__u64 switches = task_switches(task);
+	__s32 descriptor = -1;
+	__u32 mode = thread_seal(thread);
+
+	if (mode == THREAD_RUNNING) {
+		ledger_run_end(thread, executed_read(task), now);
+		return;
+	}
+	if (mode == THREAD_BLOCKED && thread->state == STATE_UNKNOWN)
+		descriptor = wait_classify(thread, task, now, POLL_SNAPSHOT);
+	ledger_away_end(thread, mode == THREAD_BLOCKED, now);
+	if (thread->capture.ns || thread->capture.runqueue_ns)
+		thread_capture(context, thread, task, switches, descriptor);
+}
+
+SEC("iter.s/task")
+int close_threads(struct bpf_iter__task *context)
+{
+	struct task_struct *task = context->task;
+	struct process_config *process;
+	struct thread_record *record = thread_record_find(THREAD_RECORD_SNAPSHOT);
+	struct thread *thread;
+
+	if (!task || !record)
+		return 0;
+	thread = bpf_task_storage_get(&threads, task, 0, 0);
+	process = process_find(task);
+	if (!thread || !process || thread->mode == THREAD_CLOSED || thread->mode == THREAD_NEW)
+		return 0;
+	thread_close(context, thread, task, bpf_ktime_get_ns());
+	thread_record_fill(record, thread, task, process);
+	bpf_seq_write(context->meta->seq, record, sizeof(*record));
+	return 0;
+}
+
+char license_text[] SEC("license") = "Dual BSD/GPL";

@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
+/* Owns the comings and goings: threads that begin and end, processes that run another program. */
+
+#include "code_set.bpf.h"
+#include "enroll.bpf.h"
+
+SEC("tp_btf/sched_process_fork")
+int BPF_PROG(begin_thread, struct task_struct *parent, struct task_struct *child)
+{
+	if (process_find(child))
+		thread_enroll(child, bpf_ktime_get_ns(), THREAD_RUNNABLE);
+	return 0;
+}
+
+static __always_inline void process_send(struct task_struct *task, __u32 kind, __u32 index)
+{
+	struct process_record record = {
+		.head = {
+			.kind = kind, .size = sizeof(record), .pid = task->tgid, .process = index}};
+
+	emit(&record, sizeof(record), false, LOSS_THREAD_RECORD);
+}
+
+SEC("tp_btf/sched_process_exec")
+int BPF_PROG(change_program, struct task_struct *task)
+{
+	struct process_config *process = process_find(task);
+	struct thread *thread = thread_find(task);
+
+	if (!process)
+		return 0;
+	process->layout.version = 0;
+	if (thread) {
+		thread->python_thread = 0;
+		thread->gil = 0;
+	}
+	process_send(task, RECORD_EXEC, process->index);
+	return 0;
+}
+
+SEC("tp_btf/sched_process_exit")
+int BPF_PROG(end_thread, struct task_struct *task)
+{
+	struct thread *thread = thread_find(task);
+	struct thread_record *record = thread_record_find(THREAD_RECORD_END);
+	struct process_config *process;
+	__u32 pid = task->tgid;
+
+	if (!thread || !record)
+		return 0;
+	ledger_run_end(thread, executed_read(task), bpf_ktime_get_ns());
+	thread->mode = THREAD_CLOSED;
+	process = process_find(task);
+	if (!process)
+		return 0;
+	thread_record_fill(record, thread, task, process);
+	emit(record, sizeof(*record), false, LOSS_THREAD_RECORD);
+	if (!BPF_CORE_READ(task, signal, live.counter)) {
+		process_send(task, RECORD_EXIT, process->index);
+		bpf_map_delete_elem(&processes, &pid);
+	}
+	return 0;
+}
+
+/* At the interpreter's code_dealloc(PyCodeObject *): the address may name another one next. */
+SEC("uprobe")
+int free_code(struct pt_regs *registers)
+{
+	__u32 pid = bpf_get_current_pid_tgid() >> 32;
+	struct process_config *process = bpf_map_lookup_elem(&processes, &pid);
+	struct code_set *known = code_set_find();
+
+	if (process && known)
+		code_set_remove(known, code_key(process, registers->di, 0));
+	return 0;
+}
+
+char license_text[] SEC("license") = "Dual BSD/GPL";

@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/*
+ * Owns what is remembered of each thread of a recorded process, in the thread's own task storage:
+ * a thread that has none is nobody's business and costs one look-up.
+ */
+#ifndef PYEBPF_THREAD_BPF_H
+#define PYEBPF_THREAD_BPF_H
+
+#include "config.bpf.h"
+#include "record.h"
+
+enum thread_mode {
+	THREAD_NEW, /* storage was just made */
+	THREAD_RUNNING,
+	THREAD_RUNNABLE, /* since since_ns in the run queue */
+	THREAD_BLOCKED,  /* since since_ns, until woken_ns if that is later */
+	THREAD_CLOSED,   /* its ledger has been handed over */
+};
+
+/* The state of a wait that began before the recording: read when the thread comes back. */
+#define STATE_UNKNOWN STATE_COUNT
+
+/* Where the next captured one of the short waits in a state lies, see ledger.bpf.h. */
+struct stratum {
+	__u32 position; /* ns into the stratum, below period_ns */
+	__u32 point;    /* ns into the stratum at which a wait is captured */
+};
+
+/* What to capture when the thread is next in its own context. Zero: nothing. */
+struct capture {
+	__u64 ns; /* see struct sample_record */
+	__u64 length_ns;
+	__u64 runqueue_ns;
+	__u64 runqueue_length_ns;
+};
+
+struct thread {
+	__u64 start_ns; /* CLOCK_MONOTONIC, as all here */
+	__u64 since_ns; /* start of the interval that is not yet in the totals */
+	__u64 woken_ns;
+	__u64 executed_ns; /* the kernel's count of time on a CPU, at since_ns */
+	__u32 mode;        /* enum thread_mode */
+	__u32 state;       /* enum state of the wait, when blocked */
+	__u32 sequence;    /* odd while the ledger is being changed */
+	__u32 task_state;  /* the kernel's, when it blocked */
+	__u32 in_io_wait;
+	__s32 syscall; /* of the wait; -1: none */
+	__u32 continued;
+	__u32 pad;
+	__u64 unknown_ns;      /* length of a wait in STATE_UNKNOWN that has ended */
+	__u64 gil_deadline_ns; /* of the last wait for the GIL; 0: it was not for the GIL */
+	__u64 gil_ended_ns;
+	struct capture capture;
+	/* Known until proven otherwise, see python.bpf.h. */
+	__u64 python_thread;      /* address of its PyThreadState; 0: not known */
+	__u64 python_interpreter; /* that was the first in the list when it was found */
+	__u64 gil;                /* address of its interpreter's struct _gil_runtime_state */
+	__u64 searched_ns;        /* when it was last looked for without success */
+	struct stratum strata[STATE_COUNT];
+	struct state_total totals[STATE_COUNT];
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_TASK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, struct thread);
+} threads __weak SEC(".maps");
+
+/* NULL: not a recorded thread. */
+static __always_inline struct thread *thread_find(struct task_struct *task)
+{
+	struct thread *thread = bpf_task_storage_get(&threads, task, 0, 0);
+
+	return thread && thread->mode != THREAD_CLOSED ? thread : NULL;
+}
+
+static __always_inline __u32 task_state_read(struct task_struct *task)
+{
+	struct task_struct___state *old = (void *)task;
+
+	if (bpf_core_field_exists(old->state))
+		return old->state;
+	return task->__state;
+}
+
+#endif

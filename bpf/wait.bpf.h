@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/*
+ * Owns why a blocked thread waits: from the scheduler's state, the system call and its arguments
+ * to a state of the ledger. Leaves descriptors to descriptor.bpf.h, the GIL's address to
+ * python.bpf.h.
+ */
+#ifndef PYEBPF_WAIT_BPF_H
+#define PYEBPF_WAIT_BPF_H
+
+#include "poll.bpf.h"
+#include "python.bpf.h"
+#include "thread.bpf.h"
+
+/* include/uapi/linux/futex.h */
+#define FUTEX_CLOCK_REALTIME_FLAG 256
+#define FUTEX_COMMAND_MASK        127
+#define FUTEX_COMMAND_WAIT_BITSET 9
+
+/*
+ * A thread waiting for the GIL sleeps on a condition with a time-out of 5 ms, asks the holder to
+ * let go and sleeps again (Python/ceval_gil.h, take_gil). That is one wait: the next part
+ * continues it if this one ran out, and came at once.
+ */
+static __always_inline void gil_wait_begin(struct thread *thread, struct syscall *call, __u64 now,
+					   struct task_struct *task)
+{
+	__u64 deadline[2] = {};
+
+	thread->continued = thread->gil_deadline_ns &&
+			    thread->gil_ended_ns >= thread->gil_deadline_ns &&
+			    now - thread->gil_ended_ns < 100000;
+	thread->gil_deadline_ns = 0;
+	if (call->arguments[3] && !(call->arguments[1] & FUTEX_CLOCK_REALTIME_FLAG) &&
+	    (call->arguments[1] & FUTEX_COMMAND_MASK) == FUTEX_COMMAND_WAIT_BITSET &&
+	    !user_read(deadline, sizeof(deadline), call->arguments[3], task))
+		thread->gil_deadline_ns = deadline[0] * 1000000000ULL + deadline[1];
+}
+
+static __always_inline __u32 wait_futex(struct thread *thread, struct task_struct *task,
+					struct syscall *call, __u64 now)
+{
+	if (!python_gil_contains(thread, task, call->arguments[0], now))
+		return STATE_LOCK;
+	gil_wait_begin(thread, call, now, task);
+	return STATE_GIL;
+}
+
+static __always_inline __u32 wait_syscall(struct thread *thread, struct task_struct *task,
+					  struct syscall *call, __u64 now, __u32 slot,
+					  __s32 *descriptor)
+{
+	__u32 number = call->number;
+	__u32 wait = number < SYSCALLS_MAX ? syscall_waits[number] : WAIT_OTHER;
+	__u32 state;
+
+	switch (wait) {
+	case WAIT_DESCRIPTOR:
+		*descriptor = call->arguments[0];
+		state = descriptor_state(task, *descriptor);
+		return state == STATE_ACCEPT ? STATE_SOCKET : state;
+	case WAIT_ACCEPT:
+		*descriptor = call->arguments[0];
+		return STATE_ACCEPT;
+	case WAIT_POLL:
+	case WAIT_SELECT:
+	case WAIT_EPOLL:
+		return poll_state(task, call, wait, slot, descriptor);
+	case WAIT_FUTEX:
+		return wait_futex(thread, task, call, now);
+	case WAIT_FILE:
+		*descriptor = call->arguments[0];
+		return STATE_FILE;
+	case WAIT_SLEEP:
+		return STATE_SLEEP;
+	case WAIT_CHILD:
+		return STATE_CHILD;
+	}
+	return thread->in_io_wait ? STATE_FILE : STATE_OTHER;
+}
+
+/*
+ * Finds the state of a thread that blocks, or that blocked and has not left its system call.
+ * `slot` is an enum poll_slot. Returns the descriptor that it waits on; -1: none, or several.
+ */
+static __always_inline __s32 wait_classify(struct thread *thread, struct task_struct *task,
+					   __u64 now, __u32 slot)
+{
+	struct syscall call;
+	__s32 descriptor = -1;
+
+	syscall_read(task, &call);
+	thread->continued = 0;
+	thread->syscall = call.number;
+	if (thread->task_state & (TASK_STOPPED_STATE | TASK_TRACED_STATE | TASK_FROZEN_STATE))
+		thread->state = STATE_STOPPED;
+	else if (call.number >= 0)
+		thread->state = wait_syscall(thread, task, &call, now, slot, &descriptor);
+	else
+		thread->state = thread->in_io_wait ? STATE_FAULT : STATE_OTHER;
+	if (thread->state != STATE_GIL)
+		thread->gil_deadline_ns = 0;
+	return descriptor;
+}
+
+#endif
