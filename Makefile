@@ -32,6 +32,7 @@ BPF_SOURCES := $(wildcard bpf/*.bpf.c)
 BPF_OBJECTS := $(BPF_SOURCES:bpf/%.bpf.c=$(BUILD)/bpf/%.bpf.o)
 SKELETON := $(BUILD)/generated/pyebpf.skel.h
 PROTOBUF := $(BUILD)/generated/pprof.pb-c
+SYSCALL_NAMES := $(BUILD)/generated/syscall_names.h
 SOURCES := $(filter-out user/main.c,$(wildcard user/*.c user/*/*.c))
 OBJECTS := $(SOURCES:user/%.c=$(BUILD)/user/%.o) $(BUILD)/user/pprof.pb-c.o
 LIBRARY := $(BUILD)/libpyebpf.a
@@ -46,11 +47,20 @@ $(PROGRAM): $(BUILD)/user/main.o $(LIBRARY)
 $(LIBRARY): $(OBJECTS)
 	$(call quiet,AR,$@)rm -f $@ && $(AR) rcs $@ $^
 
-$(BUILD)/user/%.o: user/%.c | $(SKELETON) $(PROTOBUF).h
+$(BUILD)/user/%.o: user/%.c | $(SKELETON) $(PROTOBUF).h $(SYSCALL_NAMES)
 	$(call quiet,CC,$<)mkdir -p $(@D) && $(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
 
 $(BUILD)/user/pprof.pb-c.o: $(PROTOBUF).h
 	$(call quiet,CC,$(PROTOBUF).c)mkdir -p $(@D) && $(CC) -O2 -I$(BUILD)/generated -c -o $@ $(PROTOBUF).c
+
+# Names by number, as the C library's headers have them.
+$(SYSCALL_NAMES):
+	$(call quiet,NAMES,$@)mkdir -p $(@D) && { \
+		echo '/* SPDX-License-Identifier: BSD-2-Clause */'; \
+		echo 'static const char *const syscall_names[] = {'; \
+		echo '#include <sys/syscall.h>' | $(CC) -E -dM - | \
+			sed -n 's/^#define __NR_\([a-z0-9_]*\) \([0-9]*\)$$/\t[\2] = "\1",/p'; \
+		echo '};'; } > $@.new && mv $@.new $@
 
 $(PROTOBUF).h: user/profile/pprof.proto
 	$(call quiet,PROTOC,$<)mkdir -p $(@D) && \

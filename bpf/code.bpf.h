@@ -56,8 +56,8 @@ static __always_inline __u32 text_read(const struct python_layout *layout, __u64
 	part->cut = 0;
 	if (user_read(head, TEXT_HEAD_BYTES, address, task))
 		return 0;
-	length = *(__u64 *)(head + (layout->text_length & 31));
-	state = *(__u32 *)(head + (layout->text_state & 31)) >> (layout->text_kind_shift & 31);
+	length = *(__u64 *)(head + (layout->text_length & 63));
+	state = *(__u32 *)(head + (layout->text_state & 63)) >> (layout->text_kind_shift & 31);
 	width = state & 7;
 	if ((width != 1 && width != 2 && width != 4) || !(state & 8))
 		return 0;

@@ -84,24 +84,29 @@ static __always_inline __u32 descriptor_state(struct task_struct *task, __u32 de
 }
 
 /*
- * A process' socket pair with itself only wakes its event loop: with a time-out and nothing else
- * it is a sleep. Pipes and the like beside listeners do not make a server busy.
+ * In an epoll a process' socket pair with itself only wakes its event loop: with a time-out and
+ * nothing else it is a sleep. Pipes and the like beside listeners do not make a server busy.
  */
-static __always_inline __u32 poll_set_state(const struct poll_set *set, bool timed)
+static __always_inline __u32 poll_set_state(const struct poll_set *set, __u32 wait, bool timed)
 {
 	__u32 own = poll_set_count(set, DESCRIPTOR_OWN_SOCKET);
+	__u32 sockets = poll_set_count(set, DESCRIPTOR_SOCKET);
 	__u32 kind;
 
+	if (wait != WAIT_EPOLL) {
+		sockets += own;
+		own = 0;
+	}
 	if (set->count == own && timed)
 		return STATE_SLEEP;
-	if (poll_set_count(set, DESCRIPTOR_LISTENER) && !poll_set_count(set, DESCRIPTOR_SOCKET))
+	if (poll_set_count(set, DESCRIPTOR_LISTENER) && !sockets)
 		return STATE_ACCEPT;
 	if (set->count != 1 || own)
 		return set->count ? STATE_POLL : STATE_OTHER;
-	for (kind = DESCRIPTOR_SOCKET; kind < DESCRIPTOR_FILE; kind++)
+	for (kind = DESCRIPTOR_UNKNOWN; kind < DESCRIPTOR_FILE; kind++)
 		if (poll_set_count(set, kind))
 			break;
-	return poll_set_count(set, kind) ? kind_state(kind) : STATE_OTHER;
+	return kind_state(kind);
 }
 
 static __noinline int poll_set_read(struct task_struct *task, struct syscall *call,
@@ -228,7 +233,7 @@ static __noinline __u32 poll_state(struct task_struct *task, struct syscall *cal
 		return STATE_POLL;
 	if (set->count == 1)
 		*descriptor = set->descriptor;
-	return poll_set_state(set, call_timed(wait, call));
+	return poll_set_state(set, wait, call_timed(wait, call));
 }
 
 #endif

@@ -1,0 +1,174 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Starts workloads, runs pyebpf on them, and reads what it says. Owns all waiting in the tests."""
+import json
+import os
+import select
+import shutil
+import subprocess
+import time
+
+import pprof
+from interpreters import BUILD, REPOSITORY
+
+PYEBPF = os.path.join(BUILD, "pyebpf")
+OUTPUT = os.path.join(BUILD, "e2e", "recordings")
+
+
+def wait_for(condition, what, seconds=20):
+    """Polls until condition() is true, and returns what it returned."""
+    end = time.monotonic() + seconds
+    while True:
+        result = condition()
+        if result:
+            return result
+        assert time.monotonic() < end, "waited %d s for %s" % (seconds, what)
+        time.sleep(0.01)
+
+
+def run(*arguments, timeout=60, **options):
+    """Runs pyebpf to its end."""
+    options.setdefault("stdin", subprocess.DEVNULL)
+    return subprocess.run([PYEBPF, *map(str, arguments)], stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE, text=True, timeout=timeout, **options)
+
+
+class Workload:
+    """A running workload; a context manager that ends it whatever happens."""
+
+    def __init__(self, command, **options):
+        self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                        **options)
+        self.pid = self.process.pid
+        self.line()
+
+    def line(self, seconds=30):
+        """The next line of its output; the first is "ready"."""
+        data, end = b"", time.monotonic() + seconds
+        while not data.endswith(b"\n"):
+            left = end - time.monotonic()
+            assert left > 0 and select.select([self.process.stdout], [], [], left)[0], "no line"
+            byte = os.read(self.process.stdout.fileno(), 1)
+            assert byte, "the workload ended with status %s" % self.process.wait(10)
+            data += byte
+        return data.decode()
+
+    def stop(self):
+        """Ends it in order and returns its truth."""
+        self.process.terminate()
+        output, _ = self.process.communicate(timeout=30)
+        return json.loads(output.decode().splitlines()[-1])
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+        self.process.stdout.close()
+
+
+class Recorder:
+    """A pyebpf record in the background."""
+
+    def __init__(self, *arguments, **options):
+        self.process = subprocess.Popen([PYEBPF, "record", *map(str, arguments)],
+                                        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                        stderr=subprocess.PIPE, text=True, **options)
+
+    def started(self):
+        """True once its programs are attached: the kernel lists their links as descriptors."""
+        directory = "/proc/%d/fdinfo" % self.process.pid
+        try:
+            for descriptor in os.listdir(directory):
+                with open(os.path.join(directory, descriptor)) as file:
+                    if "link_type:" in file.read():
+                        return True
+        except FileNotFoundError:
+            pass
+        return self.process.poll() is not None
+
+    def wait_started(self):
+        wait_for(self.started, "the recording to start")
+        assert self.process.poll() is None, self.process.communicate()
+
+    def wait(self, timeout=60):
+        output, errors = self.process.communicate(timeout=timeout)
+        return subprocess.CompletedProcess(self.process.args, self.process.returncode, output,
+                                           errors)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.communicate()
+
+
+class Recording:
+    """A finished recording, by pyebpf's report and by its raw samples."""
+
+    def __init__(self, path, truth=None, done=None):
+        self.path, self.truth, self.done = path, truth, done
+        report = run("report", path, "--json")
+        assert report.returncode == 0, report.stderr
+        self.report = json.loads(report.stdout)
+        self.profile = pprof.Profile(path)
+
+    @property
+    def threads(self):
+        return {thread["tid"]: thread for process in self.report["processes"]
+                for thread in process["threads"]}
+
+    def functions(self, name):
+        return [each for each in self.report["functions"] if each["function"] == name]
+
+    def function(self, name):
+        found = self.functions(name)
+        assert len(found) == 1, "%d functions are named %r" % (len(found), name)
+        return found[0]
+
+    def lost(self):
+        return {reason: count for reason, count in self.report["lost"].items() if count}
+
+    def running(self):
+        """The samples of time on a CPU whose stack has Python frames."""
+        return [each for each in self.profile.samples if each.state == "running" and each.python]
+
+
+def output_path(name):
+    os.makedirs(OUTPUT, exist_ok=True)
+    path = os.path.join(OUTPUT, name + ".pb.gz")
+    if os.path.exists(path):
+        os.unlink(path)
+    return path
+
+
+def attach(interpreter, script, seconds, rate, *arguments):
+    """Records a running workload by its pid."""
+    name = "%s-%s" % (interpreter.name, os.path.splitext(script)[0])
+    path = output_path(name)
+    with Workload(interpreter.command(script, *arguments)) as workload:
+        started = time.monotonic()
+        done = run("record", "-p", workload.pid, "-d", seconds, "-r", rate, "-o", path, "-q")
+        ended = time.monotonic()
+        assert done.returncode == 0, done.stderr
+        truth = workload.stop()
+    truth["recorder"] = [started, ended]
+    return Recording(path, truth, done)
+
+
+def launch(interpreter, script, rate, *arguments):
+    """Records a workload that pyebpf starts, from its first moment to its end."""
+    name = "%s-%s" % (interpreter.name, os.path.splitext(script)[0])
+    path = output_path(name)
+    outside, inside = interpreter.share(name)
+    command = interpreter.command(script, "--truth", inside + "/truth", "--directory", inside,
+                                  *arguments)
+    done = run("record", "-r", rate, "-o", path, "-q", "--", *command)
+    assert done.returncode == 0, done.stderr
+    with open(outside + "/truth") as file:
+        truth = json.load(file)
+    shutil.rmtree(outside)
+    return Recording(path, truth, done)

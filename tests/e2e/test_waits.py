@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Waits: each in its state, counted exactly, for as long as the waiting function's stopwatch says."""
+import collections
+
+import pytest
+
+import harness
+
+PERIOD = 1 / 199
+
+
+@pytest.fixture
+def recording(interpreter, recordings):
+    return recordings(interpreter, "waits")
+
+
+def by_function(recording, name):
+    """{state: [seconds, waits]} of the samples whose innermost Python function is `name`."""
+    states = collections.defaultdict(lambda: [0.0, 0])
+    for sample in recording.profile.samples:
+        if sample.python and sample.python[-1].name == name:
+            states[sample.state][0] += sample.seconds
+            states[sample.state][1] += sample.waits
+    return states
+
+
+def exact(truth):
+    return [name for name, (_, is_exact) in truth["states"].items() if is_exact]
+
+
+def test_waits_of_the_period_or_more_are_counted_exactly(recording):
+    truth, wrong = recording.truth, {}
+    for name in exact(truth):
+        state, count = truth["states"][name][0], truth["waits"][name]["count"]
+        found = by_function(recording, name)
+        if found[state][1] != count:
+            wrong[name] = (count, {key: value for key, value in found.items()})
+    assert not wrong
+
+
+def test_waits_take_as_long_as_the_stopwatch_says(recording):
+    truth = recording.truth
+    for name in exact(truth):
+        state, watch = truth["states"][name][0], truth["waits"][name]
+        away = watch["elapsed"] - watch["cpu"]
+        found = by_function(recording, name)
+        waited = sum(seconds for key, (seconds, _) in found.items() if key != "running")
+        # Of the time away, all but the run queue and the interpreter's lock is in the one state.
+        assert found[state][0] >= 0.90 * away, (name, found, watch)
+        assert waited == pytest.approx(away, rel=0.03), (name, found, watch)
+
+
+def test_no_wait_is_in_another_state(recording):
+    for name in exact(recording.truth):
+        state = recording.truth["states"][name][0]
+        others = {key for key in by_function(recording, name)
+                  if key not in (state, "running", "runqueue", "gil")}
+        assert not others, name
+
+
+@pytest.mark.parametrize("name, thread", [("file_sync", "file_loop"), ("fault_in", "fault_loop")])
+def test_short_waits_on_the_disk(recording, name, thread):
+    """Far below the period: totals of the thread are exact all the same, the spread is sampled."""
+    watch, state = recording.truth["waits"][name], recording.truth["states"][name][0]
+    tid = next(int(tid) for tid, life in recording.truth["lives"].items()
+               if life["function"] == thread)
+    states = recording.threads[tid]["states"]
+    away = watch["elapsed"] - watch["cpu"]
+    life = recording.truth["lives"][str(tid)]
+    found = states.get(state, 0)
+    around = found + states.get("runqueue", 0) + states.get("gil", 0)
+    assert found >= 0.5 * away, (states, watch)
+    assert abs(around - (life["elapsed"] - life["cpu"])) <= 0.03 * life["elapsed"], (states, life)
+    spread = by_function(recording, name)[state][0]
+    deviation = (found * PERIOD) ** 0.5
+    assert abs(spread - found) <= 4 * deviation + 0.03 * life["elapsed"], (spread, found)
+
+
+def test_each_thread_by_its_own_clocks(recording):
+    threads = recording.threads
+    for tid, life in recording.truth["lives"].items():
+        thread = threads[int(tid)]
+        # What comes before the thread's first line of Python and after its last is not in `life`.
+        assert -0.001 <= thread["seconds"] - life["elapsed"] <= 0.01 * life["elapsed"] + 0.03, \
+            (life, thread)
+        assert abs(thread["states"].get("running", 0) - life["cpu"]) <= \
+            0.01 * life["cpu"] + 0.005, (life, thread)
+
+
+def test_a_forked_child_is_not_part_of_it(recording):
+    assert [each["pid"] for each in recording.report["processes"]] == [recording.truth["pid"]]
+
+
+def test_the_socket_is_named_where_it_waited(recording):
+    done = harness.run("report", "-f", "collapsed", recording.path)
+    assert done.returncode == 0, done.stderr
+    lines = [line for line in done.stdout.splitlines() if ";socket_receive (" in line]
+    assert any("[wait: socket %s]" % recording.truth["server"] in line for line in lines), lines
+
+
+def test_verdict_speaks_of_the_process(recording):
+    text = " ".join(recording.report["verdict"])
+    assert str(recording.truth["pid"]) in text or "%" in text

@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""What all workloads share: their clocks, and how they speak with a test.
+
+A workload prints "ready" on standard output once it does what it is for, goes on until SIGTERM
+(or until its work is done), and then tells what it knows of itself as one line of JSON: on
+standard output, or into the file that --truth names. Runs on CPython 3.6 to 3.15.
+"""
+import argparse
+import json
+import os
+import platform
+import signal
+import sys
+import threading
+import time
+
+now = time.monotonic
+stopping = threading.Event()
+
+
+def cpu():
+    """Seconds of CPU that the calling thread has used."""
+    return time.clock_gettime(time.CLOCK_THREAD_CPUTIME_ID)
+
+
+def tid():
+    if hasattr(threading, "get_native_id"):
+        return threading.get_native_id()
+    import ctypes
+
+    return ctypes.CDLL(None).syscall({"x86_64": 186, "aarch64": 178}[platform.machine()])
+
+
+class Stopwatch:
+    """Adds up wall-clock and CPU seconds, and times, of the blocks it is entered for."""
+
+    def __init__(self):
+        self.elapsed = self.cpu = 0.0
+        self.count = 0
+
+    def __enter__(self):
+        self.started = now(), cpu()
+
+    def __exit__(self, *_):
+        self.elapsed += now() - self.started[0]
+        self.cpu += cpu() - self.started[1]
+        self.count += 1
+
+    def tell(self):
+        return {"elapsed": self.elapsed, "cpu": self.cpu, "count": self.count}
+
+
+def name_of(code):
+    """The name a profile must show: qualified where the interpreter keeps it so (3.11 on)."""
+    return getattr(code, "co_qualname", code.co_name)
+
+
+def _terminate(*_):
+    stopping.set()
+
+
+def arguments(add=None):
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--truth", help="file for the JSON; default: standard output")
+    parser.add_argument("--seconds", type=float, help="stop by itself after so long")
+    parser.add_argument("--directory", default=".", help="for the files that the workload makes")
+    if add:
+        add(parser)
+    return parser.parse_args()
+
+
+def ready(options):
+    """To be called by the main thread when the work is about to begin."""
+    signal.signal(signal.SIGTERM, _terminate)
+    signal.signal(signal.SIGALRM, _terminate)
+    if options.truth:
+        time.sleep(0.3)  # started by the profiler: let it find the interpreter first
+    if options.seconds:
+        signal.setitimer(signal.ITIMER_REAL, options.seconds)
+    print("ready", flush=True)
+
+
+def tell(options, **facts):
+    facts.setdefault("pid", os.getpid())
+    facts.setdefault("version", list(sys.version_info[:3]))
+    text = json.dumps(facts)
+    if options.truth:
+        with open(options.truth + ".new", "w") as file:
+            file.write(text)
+        os.rename(options.truth + ".new", options.truth)
+    else:
+        print(text, flush=True)

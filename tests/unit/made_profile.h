@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Owns the building of profiles by hand, for the tests of what reads them. */
+#ifndef PYEBPF_MADE_PROFILE_H
+#define PYEBPF_MADE_PROFILE_H
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "profile/profile.h"
+
+#define MILLISECOND INT64_C(1000000)
+
+__attribute__((unused)) static uint32_t made_string(struct profile *profile, const char *text)
+{
+	uint32_t id;
+
+	if (profile_string(profile, text, &id))
+		abort();
+	return id;
+}
+
+/* A location whose function begins at `start` and is at `line`. */
+__attribute__((unused)) static uint32_t made_frame(struct profile *profile, enum function_kind kind,
+						   const char *name, const char *file, int start,
+						   int line)
+{
+	struct profile_function function = {made_string(profile, name), made_string(profile, file),
+					    start, kind};
+	struct profile_location location = {0, line, 0};
+	uint32_t id;
+
+	if (kind != KIND_PYTHON)
+		location.address = 0xffffffff81000000 + (uint64_t)line;
+	if (profile_function(profile, &function, &location.function) ||
+	    profile_location(profile, &location, &id))
+		abort();
+	return id;
+}
+
+__attribute__((unused)) static uint32_t made_process(struct profile *profile, uint32_t pid,
+						     const char *command)
+{
+	struct profile_process process = {
+		pid, made_string(profile, command),
+		made_string(profile, "CPython 3.11.2 (/usr/bin/python3.11)")};
+	uint32_t id;
+
+	if (profile_process(profile, &process, &id))
+		abort();
+	return id;
+}
+
+/* `frames`: innermost first. The key's stack is filled in. */
+__attribute__((unused)) static void made_sample(struct profile *profile, struct profile_key key,
+						const uint32_t *frames, uint32_t depth, int64_t ns,
+						int64_t waits)
+{
+	uint32_t id;
+
+	if (profile_stack(profile, frames, depth, &key.stack) || profile_sample(profile, &key, &id))
+		abort();
+	profile->samples[id].ns += ns;
+	profile->samples[id].waits += waits;
+}
+
+/* Gives a thread the ledger that its samples add up to, from 0 to `end_ns`. */
+__attribute__((unused)) static void made_ledger(struct profile *profile, uint32_t process,
+						uint32_t tid, int64_t end_ns)
+{
+	struct profile_thread thread = {.process = process, .tid = tid, .end_ns = end_ns};
+	const struct profile_sample *sample;
+	uint32_t at;
+
+	for (at = 0; at < profile->sample_count; at++) {
+		sample = &profile->samples[at];
+		if (sample->key.process != process || sample->key.tid != tid)
+			continue;
+		thread.name = sample->key.thread;
+		thread.ns[sample->key.state] += sample->ns;
+		thread.waits[sample->key.state] += sample->waits;
+	}
+	if (profile_thread(profile, &thread))
+		abort();
+}
+
+__attribute__((unused)) static void made_facts(struct profile *profile)
+{
+	int loss;
+
+	profile->facts = (struct profile_facts){
+		.command_line = made_string(profile, "pyebpf record -p 4242"),
+		.host = made_string(profile, "host"),
+		.kernel = made_string(profile, "Linux 6.1"),
+		.version = made_string(profile, "0.1.0"),
+		.wait_hook = made_string(profile, "sched_exit_tp"),
+		.start_unix_ns = 1700000000123456789,
+		.duration_ns = 10000 * MILLISECOND,
+		.rate_hz = 99,
+		.captured = 1234,
+		.profiler_cpu_ns = 40 * MILLISECOND,
+		.profiler_rss_bytes = 18000000,
+	};
+	for (loss = 0; loss < LOSS_COUNT; loss++)
+		profile->facts.lost[loss] = 0;
+}
+
+/*
+ * A web worker of 10 s: the main thread waits for a database (6 s), burns CPU (2 s, of it 0.5 s in
+ * zlib and 0.25 s in the kernel), waits for the GIL (0.5 s) and for clients (1.5 s); two threads
+ * of a pool wait for work all the time, in a stack that recurses; one C thread has no Python.
+ */
+__attribute__((unused)) static struct profile *made_worker(void)
+{
+	struct profile *profile = profile_new();
+	struct profile_key key = {0};
+	uint32_t module, serve, orders, render, deflate, copy, wait, worker, frames[4];
+	uint32_t tid;
+
+	if (!profile)
+		abort();
+	made_facts(profile);
+	key.process = made_process(profile, 4242, "gunicorn app:wsgi");
+	module = made_frame(profile, KIND_PYTHON, "<module>", "/srv/app/wsgi.py", 1, 9);
+	serve = made_frame(profile, KIND_PYTHON, "Server.serve", "/srv/app/server.py", 10, 14);
+	orders = made_frame(profile, KIND_PYTHON, "list_orders", "/srv/app/views.py", 41, 47);
+	render = made_frame(profile, KIND_PYTHON, "render_page", "/srv/app/views.py", 80, 82);
+	deflate = made_frame(profile, KIND_NATIVE, "deflate", "/lib/libz.so.1", 0, 0);
+	copy = made_frame(profile, KIND_KERNEL, "copy_page", "[kernel]", 0, 7);
+	wait = made_frame(profile, KIND_PYTHON, "Condition.wait",
+			  "/usr/lib/python3.11/threading.py", 288, 320);
+	worker = made_frame(profile, KIND_PYTHON, "_worker",
+			    "/usr/lib/python3.11/concurrent/futures/thread.py", 69, 81);
+	key.thread = made_string(profile, "gunicorn");
+	key.tid = 4242;
+
+	memcpy(frames, (uint32_t[]){orders, serve, module}, 12);
+	key.state = STATE_SOCKET;
+	key.syscall = made_string(profile, "poll");
+	key.target = made_string(profile, "127.0.0.1:5432");
+	made_sample(profile, key, frames, 3, 6000 * MILLISECOND, 8000);
+	key.state = STATE_GIL;
+	key.syscall = made_string(profile, "futex");
+	key.target = 0;
+	key.gil_holder = made_string(profile, "render_page");
+	made_sample(profile, key, frames, 3, 500 * MILLISECOND, 100);
+	key.gil_holder = 0;
+	key.state = STATE_ACCEPT;
+	key.syscall = made_string(profile, "accept4");
+	made_sample(profile, key, frames + 1, 2, 1500 * MILLISECOND, 20);
+
+	key.state = STATE_RUNNING;
+	key.syscall = 0;
+	key.leaf = LEAF_PYTHON;
+	memcpy(frames, (uint32_t[]){copy, deflate, render, serve}, 16);
+	made_sample(profile, key, frames + 2, 2, 1250 * MILLISECOND, 0);
+	key.leaf = LEAF_NATIVE;
+	made_sample(profile, key, frames + 1, 3, 500 * MILLISECOND, 0);
+	key.leaf = LEAF_KERNEL;
+	made_sample(profile, key, frames, 4, 250 * MILLISECOND, 0);
+	made_ledger(profile, 0, 4242, 10000 * MILLISECOND);
+
+	memcpy(frames, (uint32_t[]){wait, worker, worker, module}, 16);
+	for (tid = 4243; tid < 4245; tid++) {
+		key = (struct profile_key){.tid = tid, .state = STATE_LOCK};
+		key.thread = made_string(profile, "pool");
+		made_sample(profile, key, frames, 4, 10000 * MILLISECOND, 1);
+		made_ledger(profile, 0, tid, 10000 * MILLISECOND);
+	}
+	key = (struct profile_key){.tid = 4245, .state = STATE_RUNNING, .leaf = LEAF_NATIVE};
+	key.thread = made_string(profile, "blas");
+	made_sample(profile, key, &deflate, 1, 1000 * MILLISECOND, 0);
+	made_ledger(profile, 0, 4245, 1000 * MILLISECOND);
+	return profile;
+}
+
+#endif

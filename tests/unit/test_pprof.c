@@ -1,0 +1,535 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Checks that everything in a profile survives writing and reading, that files follow pprof's
+ * rules, and that damaged and foreign files are refused with the reason.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <errno.h>
+#include <stdio.h>
+#include <unistd.h>
+#include <zlib.h>
+
+#include "made_profile.h"
+#include "pprof.pb-c.h"
+#include "profile/pprof.h"
+
+static void temporary(char path[32])
+{
+	strcpy(path, "/tmp/test_pprof.XXXXXX");
+	int file = mkstemp(path);
+
+	assert_true(file >= 0);
+	close(file);
+}
+
+static void write_file(const char *path, const void *data, size_t size)
+{
+	FILE *stream = fopen(path, "w");
+
+	assert_non_null(stream);
+	assert_int_equal(fwrite(data, 1, size, stream), size);
+	assert_int_equal(fclose(stream), 0);
+}
+
+static size_t written(const struct profile *profile, char **data)
+{
+	struct error error;
+	size_t size;
+	FILE *stream = open_memstream(data, &size);
+
+	assert_non_null(stream);
+	assert_int_equal(pprof_write(profile, stream, &error), 0);
+	assert_int_equal(fclose(stream), 0);
+	return size;
+}
+
+static struct profile *read_back(const struct profile *profile)
+{
+	struct profile *again;
+	struct error error = {""};
+	char path[32], *data;
+	size_t size = written(profile, &data);
+
+	temporary(path);
+	write_file(path, data, size);
+	if (pprof_read(path, &again, &error))
+		fail_msg("%s", error.text);
+	unlink(path);
+	free(data);
+	return again;
+}
+
+/* The uncompressed message, through protobuf-c as a reader of its own. */
+static Pprof__Profile *unpacked(const struct profile *profile)
+{
+	static uint8_t buffer[1 << 20];
+	Pprof__Profile *message;
+	char path[32], *data;
+	size_t size = written(profile, &data);
+	gzFile file;
+	int bytes;
+
+	temporary(path);
+	write_file(path, data, size);
+	file = gzopen(path, "rb");
+	bytes = gzread(file, buffer, sizeof(buffer));
+	assert_true(bytes > 0 && (size_t)bytes < sizeof(buffer));
+	gzclose(file);
+	unlink(path);
+	free(data);
+	message = pprof__profile__unpack(NULL, (size_t)bytes, buffer);
+	assert_non_null(message);
+	return message;
+}
+
+#define SAME_STRING(a, b, field) \
+	assert_string_equal((a)->strings[(a)->field], (b)->strings[(b)->field])
+#define SAME_ITEM_STRING(a, b, list, at, field) \
+	assert_string_equal((a)->strings[(a)->list[at].field], (b)->strings[(b)->list[at].field])
+
+static void compare_facts(const struct profile *a, const struct profile *b)
+{
+	int loss;
+
+	SAME_STRING(a, b, facts.command_line);
+	SAME_STRING(a, b, facts.host);
+	SAME_STRING(a, b, facts.kernel);
+	SAME_STRING(a, b, facts.version);
+	SAME_STRING(a, b, facts.wait_hook);
+	assert_int_equal(a->facts.start_unix_ns, b->facts.start_unix_ns);
+	assert_int_equal(a->facts.duration_ns, b->facts.duration_ns);
+	assert_int_equal(a->facts.rate_hz, b->facts.rate_hz);
+	assert_int_equal(a->facts.captured, b->facts.captured);
+	assert_int_equal(a->facts.profiler_cpu_ns, b->facts.profiler_cpu_ns);
+	assert_int_equal(a->facts.profiler_rss_bytes, b->facts.profiler_rss_bytes);
+	for (loss = 0; loss < LOSS_COUNT; loss++)
+		assert_int_equal(a->facts.lost[loss], b->facts.lost[loss]);
+}
+
+static void compare_ledgers(const struct profile *a, const struct profile *b)
+{
+	uint32_t at;
+
+	assert_int_equal(a->process_count, b->process_count);
+	for (at = 0; at < a->process_count; at++) {
+		assert_int_equal(a->processes[at].pid, b->processes[at].pid);
+		SAME_ITEM_STRING(a, b, processes, at, command);
+		SAME_ITEM_STRING(a, b, processes, at, python);
+	}
+	assert_int_equal(a->thread_count, b->thread_count);
+	for (at = 0; at < a->thread_count; at++) {
+		SAME_ITEM_STRING(a, b, threads, at, name);
+		assert_int_equal(a->threads[at].process, b->threads[at].process);
+		assert_int_equal(a->threads[at].tid, b->threads[at].tid);
+		assert_int_equal(a->threads[at].start_ns, b->threads[at].start_ns);
+		assert_int_equal(a->threads[at].end_ns, b->threads[at].end_ns);
+		assert_memory_equal(a->threads[at].ns, b->threads[at].ns, sizeof(a->threads->ns));
+		assert_memory_equal(a->threads[at].waits, b->threads[at].waits,
+				    sizeof(a->threads->waits));
+	}
+}
+
+static void compare_stacks(const struct profile *a, const struct profile *b, uint32_t in_a,
+			   uint32_t in_b)
+{
+	const struct profile_location *x, *y;
+	uint32_t at;
+
+	assert_int_equal(a->stacks[in_a].depth, b->stacks[in_b].depth);
+	for (at = 0; at < a->stacks[in_a].depth; at++) {
+		x = &a->locations[a->stack_locations[a->stacks[in_a].first + at]];
+		y = &b->locations[b->stack_locations[b->stacks[in_b].first + at]];
+		assert_int_equal(x->line, y->line);
+		assert_int_equal(x->address, y->address);
+		assert_int_equal(a->functions[x->function].kind, b->functions[y->function].kind);
+		assert_int_equal(a->functions[x->function].start_line,
+				 b->functions[y->function].start_line);
+		assert_string_equal(a->strings[a->functions[x->function].name],
+				    b->strings[b->functions[y->function].name]);
+		assert_string_equal(a->strings[a->functions[x->function].filename],
+				    b->strings[b->functions[y->function].filename]);
+	}
+}
+
+static void compare(const struct profile *a, const struct profile *b)
+{
+	uint32_t at;
+
+	compare_facts(a, b);
+	compare_ledgers(a, b);
+	assert_int_equal(a->function_count, b->function_count);
+	assert_int_equal(a->location_count, b->location_count);
+	assert_int_equal(a->sample_count, b->sample_count);
+	for (at = 0; at < a->sample_count; at++) {
+		assert_int_equal(a->samples[at].key.process, b->samples[at].key.process);
+		assert_int_equal(a->samples[at].key.tid, b->samples[at].key.tid);
+		assert_int_equal(a->samples[at].key.state, b->samples[at].key.state);
+		assert_int_equal(a->samples[at].key.leaf, b->samples[at].key.leaf);
+		SAME_ITEM_STRING(a, b, samples, at, key.thread);
+		SAME_ITEM_STRING(a, b, samples, at, key.syscall);
+		SAME_ITEM_STRING(a, b, samples, at, key.target);
+		SAME_ITEM_STRING(a, b, samples, at, key.gil_holder);
+		assert_int_equal(a->samples[at].ns, b->samples[at].ns);
+		assert_int_equal(a->samples[at].waits, b->samples[at].waits);
+		compare_stacks(a, b, a->samples[at].key.stack, b->samples[at].key.stack);
+	}
+}
+
+static void test_round_trip(void **state)
+{
+	struct profile *profile = made_worker(), *again;
+	int loss;
+
+	for (loss = 0; loss < LOSS_COUNT; loss++)
+		profile->facts.lost[loss] = (uint64_t)loss * loss;
+	again = read_back(profile);
+	compare(profile, again);
+	profile_free(profile);
+	profile_free(again);
+}
+
+static void test_round_trip_empty(void **state)
+{
+	struct profile *profile = profile_new(), *again;
+
+	profile->facts.rate_hz = 1;
+	again = read_back(profile);
+	compare(profile, again);
+	profile_free(profile);
+	profile_free(again);
+}
+
+/* A process that execs itself: same pid, same command, another process. */
+static void test_round_trip_same_process_twice(void **state)
+{
+	struct profile *profile = made_worker(), *again;
+	struct profile_key key = {.tid = 4242, .state = STATE_FILE};
+
+	key.process = made_process(profile, 4242, "gunicorn app:wsgi");
+	assert_int_equal(key.process, 1);
+	made_sample(profile, key, NULL, 0, 3, 1);
+	key.process = made_process(profile, 4242, "another");
+	made_sample(profile, key, NULL, 0, 4, 1);
+	again = read_back(profile);
+	compare(profile, again);
+	profile_free(profile);
+	profile_free(again);
+}
+
+/* Every character that a name can have, names of 300 characters, stacks of 1500 frames. */
+static void test_round_trip_odd_names(void **state)
+{
+	static uint32_t frames[1500];
+	struct profile *profile = made_worker(), *again;
+	struct profile_key key = {.tid = 9, .state = STATE_FILE};
+	char name[301];
+	uint32_t at;
+
+	memset(name, 'n', 300);
+	name[300] = '\0';
+	for (at = 0; at < 1500; at++)
+		frames[at] = made_frame(profile, KIND_PYTHON, name,
+					"\x1b[31m;\n\"\\ \xf0\x9f\x90\x8d", -5, (int)at);
+	key.thread = made_string(profile, "thread: {\n\t\x01\x7f\"");
+	key.target = made_string(profile, "/tmp/a;b\nlost ring_full: 9");
+	made_sample(profile, key, frames, 1500, INT64_MAX / 4, INT64_MAX / 4);
+	made_ledger(profile, 0, 9, INT64_MAX / 4);
+	again = read_back(profile);
+	compare(profile, again);
+	profile_free(profile);
+	profile_free(again);
+}
+
+static const char *text_of(const Pprof__Profile *message, int64_t index)
+{
+	assert_in_range(index, 0, message->n_string_table - 1);
+	return message->string_table[index];
+}
+
+/* What readers of pprof stumble over. */
+static void test_pprof_rules(void **state)
+{
+	struct profile *profile = made_worker();
+	Pprof__Profile *message = unpacked(profile);
+	size_t at, label, other;
+
+	assert_string_equal(message->string_table[0], "");
+	assert_int_equal(message->n_sample_type, 3);
+	assert_string_equal(text_of(message, message->sample_type[0]->type), "cpu");
+	assert_string_equal(text_of(message, message->sample_type[1]->type), "wait");
+	assert_string_equal(text_of(message, message->sample_type[2]->type), "waits");
+	assert_string_equal(text_of(message, message->sample_type[2]->unit), "count");
+	assert_string_equal(text_of(message, message->default_sample_type), "cpu");
+	assert_string_equal(text_of(message, message->period_type->unit), "nanoseconds");
+	assert_int_equal(message->period, 1000000000 / 99);
+	for (at = 0; at < message->n_function; at++)
+		assert_int_equal(message->function[at]->id, at + 1);
+	for (at = 0; at < message->n_location; at++) {
+		const Pprof__Location *location = message->location[at];
+		uint64_t function = location->line[0]->function_id;
+		enum function_kind kind = profile->functions[function - 1].kind;
+
+		assert_int_equal(location->id, at + 1);
+		assert_int_equal(location->mapping_id != 0, kind != KIND_PYTHON);
+		if (kind == KIND_KERNEL)
+			assert_string_equal(
+				text_of(message,
+					message->mapping[location->mapping_id - 1]->filename),
+				"[kernel.kallsyms]");
+	}
+	for (at = 0; at < message->n_sample; at++)
+		for (label = 0; label < message->sample[at]->n_label; label++)
+			for (other = 0; other < label; other++)
+				assert_int_not_equal(message->sample[at]->label[label]->key,
+						     message->sample[at]->label[other]->key);
+	pprof__profile__free_unpacked(message, NULL);
+	profile_free(profile);
+}
+
+/* Packs the message and has it read; returns the reason why it was refused, which it must be. */
+static const char *refusal(const Pprof__Profile *message)
+{
+	static struct error error;
+	size_t size = pprof__profile__get_packed_size(message);
+	uint8_t *data = malloc(size);
+	struct profile *profile = NULL;
+
+	assert_non_null(data);
+	pprof__profile__pack(message, data);
+	error.text[0] = '\0';
+	assert_int_equal(pprof_parse(data, size, &profile, &error), -EINVAL);
+	assert_null(profile);
+	free(data);
+	return error.text;
+}
+
+/* Each break is of one number, which is put back afterwards. */
+#define REFUSED(place, value, reason)                              \
+	do {                                                       \
+		__typeof__(place) kept = (place);                  \
+		(place) = (value);                                 \
+		assert_non_null(strstr(refusal(message), reason)); \
+		(place) = kept;                                    \
+	} while (0)
+
+static void test_dangling(void **state)
+{
+	struct profile *profile = made_worker();
+	Pprof__Profile *message = unpacked(profile);
+	int64_t none = (int64_t)message->n_string_table;
+	Pprof__Sample *sample = message->sample[0];
+	Pprof__Location *native = message->location[message->n_location - 1];
+	size_t at;
+
+	for (at = 0; at < message->n_location; at++)
+		if (message->location[at]->mapping_id)
+			native = message->location[at];
+	REFUSED(message->function[0]->name, none, "string that it does not have");
+	REFUSED(message->function[0]->filename, -1, "string that it does not have");
+	REFUSED(message->function[1]->id, 1, "not in order");
+	REFUSED(message->function[0]->start_line, INT64_C(1) << 40, "line number");
+	REFUSED(message->location[0]->id, 7, "not in order");
+	REFUSED(message->location[0]->line[0]->function_id, 0, "not there");
+	REFUSED(message->location[0]->line[0]->function_id, message->n_function + 1, "not there");
+	REFUSED(message->location[0]->line[0]->line, INT64_MIN, "line number");
+	REFUSED(native->mapping_id, message->n_mapping + 1, "not there");
+	REFUSED(message->mapping[0]->id, 9, "not in order");
+	REFUSED(message->mapping[0]->filename, none, "string that it does not have");
+	REFUSED(sample->location_id[0], 0, "location that is not there");
+	REFUSED(sample->location_id[0], message->n_location + 1, "location that is not there");
+	REFUSED(sample->n_value, 2, "values");
+	REFUSED(sample->value[1], -1, "values");
+	REFUSED(sample->value[0], 1, "values"); /* CPU time of a waiting thread */
+	REFUSED(sample->value[1], INT64_MAX, "too large");
+	REFUSED(sample->value[2], INT64_MAX, "too large");
+	for (at = 0; at < sample->n_label; at++) {
+		REFUSED(sample->label[at]->key, none, "string that it does not have");
+		if (sample->label[at]->str)
+			REFUSED(sample->label[at]->str, none, "string that it does not have");
+	}
+	REFUSED(sample->n_label, 0, "no process");
+	REFUSED(message->comment[3], none, "string that it does not have");
+	pprof__profile__free_unpacked(message, NULL);
+	profile_free(profile);
+}
+
+/* Puts another text in the place of the one that starts so. */
+static void replace(Pprof__Profile *message, const char *start, const char *with)
+{
+	size_t at;
+
+	for (at = 0; at < message->n_string_table; at++) {
+		if (strncmp(message->string_table[at], start, strlen(start)) != 0)
+			continue;
+		free(message->string_table[at]);
+		message->string_table[at] = strdup(with);
+		return;
+	}
+	fail_msg("no string starts with %s", start);
+}
+
+static void test_comments(void **state)
+{
+	static const struct {
+		const char *start, *with, *reason;
+	} cases[] = {
+		{"pyebpf recording: ", "pyebpf recording: 2", "newer pyebpf"},
+		{"pyebpf recording: ", "pyebpf recording: x", "makes no sense"},
+		{"pyebpf recording: ", "pyebpf recording: 99999999999999999999", "makes no sense"},
+		{"pyebpf recording: ", "made by another", "pyebpf did not record it"},
+		{"rate_hz: ", "rate_hz: 0", "sampling rate"},
+		{"rate_hz: ", "rate_hz: -1", "makes no sense"},
+		{"rate_hz: ", "unknown: 1", "sampling rate"},
+		{"lost ring_full", "lost never_heard_of: 1", "makes no sense"},
+		{"lost ring_full", "lost ring_full: 1x", "makes no sense"},
+		{"process: ", "process: {}", "makes no sense"},
+		{"process: ", "process: {\"pid\":-1,\"command\":\"\",\"python\":\"\"}",
+		 "makes no sense"},
+		{"process: ", "process: [[[[", "makes no sense"},
+		{"process: ", "no process here", "makes no sense"}, /* its threads' process */
+		{"thread: ",
+		 "thread: {\"process\":0,\"tid\":1,\"name\":\"\",\"start_ns\":5,\"end_ns\":4,"
+		 "\"states\":{}}",
+		 "makes no sense"},
+		{"thread: ",
+		 "thread: {\"process\":0,\"tid\":1,\"name\":\"\",\"start_ns\":0,\"end_ns\":4,"
+		 "\"states\":{\"dancing\":[1,1]}}",
+		 "makes no sense"},
+		{"thread: ",
+		 "thread: {\"process\":0,\"tid\":1,\"name\":\"\",\"start_ns\":0,\"end_ns\":4,"
+		 "\"states\":{\"lock\":[9223372036854775807,1]}}",
+		 "too large"},
+		{"running", "dancing", "state"},
+		{"list_orders", "\xff", "UTF-8"},
+	};
+	struct profile *profile = made_worker();
+	Pprof__Profile *message;
+	const char *reason;
+	size_t at;
+
+	for (at = 0; at < sizeof(cases) / sizeof(cases[0]); at++) {
+		message = unpacked(profile);
+		replace(message, cases[at].start, cases[at].with);
+		reason = refusal(message);
+		if (!strstr(reason, cases[at].reason))
+			fail_msg("`%s` instead of `%s` is refused with `%s`", cases[at].with,
+				 cases[at].start, reason);
+		pprof__profile__free_unpacked(message, NULL);
+	}
+	message = unpacked(profile);
+	message->n_comment = 0;
+	assert_non_null(strstr(refusal(message), "pyebpf did not record it"));
+	message->n_comment = 1;
+	pprof__profile__free_unpacked(message, NULL);
+	profile_free(profile);
+}
+
+static void refuse_file(const void *data, size_t size, int code, const char *reason)
+{
+	struct profile *profile = NULL;
+	struct error error = {""};
+	char path[32];
+
+	temporary(path);
+	write_file(path, data, size);
+	assert_int_equal(pprof_read(path, &profile, &error), code);
+	assert_null(profile);
+	assert_non_null(strstr(error.text, path));
+	if (!strstr(error.text, reason))
+		fail_msg("`%s` should say `%s`", error.text, reason);
+	unlink(path);
+}
+
+static void test_bad_files(void **state)
+{
+	static const char text[] = "this is not a recording\n";
+	struct profile *profile = made_worker(), *none = NULL;
+	struct error error;
+	char *data;
+	size_t size = written(profile, &data), cut;
+
+	refuse_file("", 0, -EINVAL, "empty");
+	refuse_file(text, sizeof(text) - 1, -EINVAL, "not gzip data");
+	for (cut = 20; cut < size; cut += 37)
+		refuse_file(data, cut, -EINVAL, "cut short");
+	refuse_file(data, size - 1, -EINVAL, "cut short");
+	data[size / 2] ^= 0x55;
+	refuse_file(data, size, -EINVAL, "damaged");
+	assert_int_equal(pprof_read("/nonexistent/x.pb.gz", &none, &error), -ENOENT);
+	assert_string_equal(error.text,
+			    "cannot read /nonexistent/x.pb.gz: No such file or directory");
+	assert_int_equal(pprof_read("/tmp", &none, &error), -EISDIR);
+	assert_null(none);
+	free(data);
+	profile_free(profile);
+}
+
+/* Every single-byte change and every cut of a recording is read or refused, never a crash. */
+static void test_changed_bytes(void **state)
+{
+	struct profile *profile = made_worker(), *again;
+	Pprof__Profile *message = unpacked(profile);
+	size_t size = pprof__profile__get_packed_size(message), at;
+	uint8_t *data = malloc(size), *copy;
+	int refused = 0;
+
+	assert_non_null(data);
+	pprof__profile__pack(message, data);
+	for (at = 0; at < size; at++) {
+		again = NULL;
+		data[at] ^= 0x81;
+		if (pprof_parse(data, size, &again, NULL))
+			refused++;
+		profile_free(again);
+		data[at] ^= 0x81;
+	}
+	assert_true(refused > 0);
+	for (at = 0; at < size; at += 5) {
+		copy = malloc(at + 1); /* so that reading beyond the end is noticed */
+		assert_non_null(copy);
+		memcpy(copy, data, at);
+		again = NULL;
+		pprof_parse(copy, at, &again, NULL);
+		profile_free(again);
+		free(copy);
+	}
+	free(data);
+	pprof__profile__free_unpacked(message, NULL);
+	profile_free(profile);
+}
+
+static void test_write_errors(void **state)
+{
+	struct profile *profile = made_worker();
+	FILE *full = fopen("/dev/full", "w");
+	struct error error = {""};
+
+	assert_non_null(full);
+	assert_int_equal(pprof_write(profile, full, &error), -ENOSPC);
+	assert_string_equal(error.text, "cannot write the recording: No space left on device");
+	fclose(full);
+	profile_free(profile);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_round_trip),
+		cmocka_unit_test(test_round_trip_empty),
+		cmocka_unit_test(test_round_trip_same_process_twice),
+		cmocka_unit_test(test_round_trip_odd_names),
+		cmocka_unit_test(test_pprof_rules),
+		cmocka_unit_test(test_dangling),
+		cmocka_unit_test(test_comments),
+		cmocka_unit_test(test_bad_files),
+		cmocka_unit_test(test_changed_bytes),
+		cmocka_unit_test(test_write_errors),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

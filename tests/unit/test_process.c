@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Checks opening processes, why some cannot be, and the names that they get. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "target/process.h"
+
+static void command_check(const char *arguments, size_t size, const char *expected)
+{
+	char *command;
+
+	assert_int_equal(process_command_parse(arguments, size, "comm", &command), 0);
+	assert_string_equal(command, expected);
+	free(command);
+}
+
+#define COMMAND(arguments, expected) command_check(arguments, sizeof(arguments), expected)
+
+static void test_commands(void **state)
+{
+	COMMAND("/usr/bin/python3\0/srv/app/run.py\0--port\0008080", "run.py");
+	COMMAND("python3.11\0-u\0-X\0dev\0-W\0error\0tool.py", "tool.py");
+	COMMAND("python\0-Im\0http.server\08000", "-m http.server");
+	COMMAND("python\0-mhttp.server", "-m http.server");
+	COMMAND("python3\0-c\0print(1)", "-c");
+	COMMAND("/v/bin/python3.13t\0-Xdev\0--check-hash-based-pycs\0always\0a.pyz", "a.pyz");
+	COMMAND("/v/bin/python\0/v/bin/gunicorn\0-w\0004\0app:wsgi", "gunicorn app:wsgi");
+	COMMAND("/v/bin/python\0/v/bin/gunicorn\0app.main:make()\0-w\0004",
+		"gunicorn app.main:make()");
+	COMMAND("python\0/usr/bin/gunicorn\0-b\0000.0.0.0:80\0--preload\0app:wsgi",
+		"gunicorn app:wsgi");
+	COMMAND("python\0/usr/bin/celery\0-A\0proj\0worker\0-l\0info", "celery worker");
+	COMMAND("python\0/usr/bin/celery\0--app=proj\0worker", "celery worker");
+	COMMAND("python\0/usr/bin/tool\0-v", "tool");
+	COMMAND("gunicorn: worker [app:wsgi]\0\0\0\0", "gunicorn: worker [app:wsgi]");
+	COMMAND("/opt/my python/bin/python3\0x.py", "x.py");
+	COMMAND("/usr/local/bin/snake\0/srv/x.py", "snake x.py");
+	COMMAND("/usr/sbin/uwsgi\0--ini\0a.ini", "uwsgi");
+	COMMAND("python3", "python3");
+	COMMAND("python3\0-", "-");
+	COMMAND("caf\xe9\0x", "caf\\xe9");
+	command_check("", 0, "comm");
+	command_check("\0\0", 2, "comm");
+	command_check("/usr/bin/python3\0a.py", 21, "a.py"); /* no NUL at the end */
+}
+
+static pid_t child_start(void)
+{
+	pid_t pid = fork();
+
+	if (!pid) {
+		pause();
+		_exit(0);
+	}
+	assert_true(pid > 0);
+	return pid;
+}
+
+static void test_life(void **state)
+{
+	static volatile uint64_t secret = 0x1234567887654321;
+	struct process process;
+	struct error error;
+	uint64_t value = 0;
+	pid_t pid = child_start();
+
+	assert_int_equal(process_open(pid, &process, &error), 0);
+	assert_true(process_alive(&process));
+	assert_int_equal(process_read(&process, (uintptr_t)&secret, &value, sizeof(value)), 0);
+	assert_int_equal(value, secret);
+	assert_int_equal(process_read(&process, 8, &value, sizeof(value)), -EFAULT);
+	assert_int_equal(process_read(&process, UINT64_MAX - 3, &value, sizeof(value)), -EFAULT);
+	kill(pid, SIGKILL);
+	siginfo_t info;
+	assert_int_equal(waitid(P_PID, (id_t)pid, &info, WEXITED | WNOWAIT), 0);
+	assert_false(process_alive(&process)); /* a zombie, not yet reaped */
+	assert_int_equal(process_read(&process, (uintptr_t)&secret, &value, sizeof(value)), -ESRCH);
+	process_close(&process);
+	assert_int_equal(process_open(pid, &process, &error), -ESRCH);
+	assert_non_null(strstr(error.text, "zombie"));
+	waitpid(pid, NULL, 0);
+	assert_int_equal(process_open(pid, &process, &error), -ESRCH);
+	assert_non_null(strstr(error.text, "no process"));
+}
+
+static void test_refused(void **state)
+{
+	struct process process = {.pid = 42};
+	struct error error;
+
+	assert_int_equal(process_open(0, &process, &error), -EINVAL);
+	assert_int_equal(process_open(-1, &process, &error), -EINVAL);
+	assert_int_equal(process.pid, 42); /* untouched */
+}
+
+/* Of another user's process nothing may be read, and the sentence says what would help. */
+static void test_rights(void **state)
+{
+	struct error error = {""};
+	struct process process;
+	int status;
+	pid_t pid;
+
+	if (geteuid())
+		skip();
+	pid = fork();
+	if (!pid) {
+		int result;
+
+		if (setgid(65534) || setuid(65534))
+			_exit(1);
+		result = process_open(getppid(), &process, &error);
+		_exit(result == -EACCES && strstr(error.text, "CAP_SYS_PTRACE") ? 0 : 2);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_commands),
+		cmocka_unit_test(test_life),
+		cmocka_unit_test(test_refused),
+		cmocka_unit_test(test_rights),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

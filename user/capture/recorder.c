@@ -1,0 +1,309 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Owns decoding; see recorder.h. */
+#include "capture/recorder.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <uthash.h>
+
+#include "capture/codes.h"
+#include "capture/kernel_stack.h"
+#include "capture/syscalls.h"
+#include "capture/target_name.h"
+#include "profile/estimate.h"
+#include "python/text.h"
+
+struct process_number {
+	uint32_t index;   /* struct record.process */
+	uint32_t process; /* of the profile */
+	UT_hash_handle hh;
+};
+
+struct recorder {
+	struct profile *profile;
+	struct codes *codes;
+	struct estimates *estimates;
+	struct kernel_stacks *kernel;
+	struct process_number *numbers;
+	recorder_event *event;
+	void *event_context;
+	int error; /* -ENOMEM: something could not be kept */
+	uint32_t locations[KERNEL_FRAMES_MAX + PYTHON_FRAMES_MAX + 1];
+};
+
+struct recorder *recorder_new(struct profile *profile)
+{
+	struct recorder *recorder = calloc(1, sizeof(*recorder));
+
+	if (!recorder)
+		return NULL;
+	recorder->profile = profile;
+	recorder->codes = codes_new(profile, profile->facts.lost);
+	recorder->estimates = estimates_new(profile);
+	recorder->kernel = kernel_stacks_new(profile);
+	if (recorder->codes && recorder->estimates && recorder->kernel)
+		return recorder;
+	recorder_free(recorder);
+	return NULL;
+}
+
+void recorder_free(struct recorder *recorder)
+{
+	struct process_number *number, *next;
+
+	if (!recorder)
+		return;
+	HASH_ITER (hh, recorder->numbers, number, next) {
+		HASH_DEL(recorder->numbers, number);
+		free(number);
+	}
+	codes_free(recorder->codes);
+	estimates_free(recorder->estimates);
+	kernel_stacks_free(recorder->kernel);
+	free(recorder);
+}
+
+int recorder_add_process(struct recorder *recorder, uint32_t index, uint32_t process,
+			 uint32_t line_format)
+{
+	struct process_number *number;
+
+	HASH_FIND(hh, recorder->numbers, &index, sizeof(index), number);
+	if (!number) {
+		number = calloc(1, sizeof(*number));
+		if (!number)
+			return -ENOMEM;
+		number->index = index;
+		HASH_ADD(hh, recorder->numbers, index, sizeof(number->index), number);
+	}
+	number->process = process;
+	return codes_add_process(recorder->codes, index, line_format);
+}
+
+void recorder_on_event(struct recorder *recorder, recorder_event *event, void *context)
+{
+	recorder->event = event;
+	recorder->event_context = context;
+}
+
+static int process_find(struct recorder *recorder, const struct record *head, uint32_t *process)
+{
+	struct process_number *number;
+
+	HASH_FIND(hh, recorder->numbers, &head->process, sizeof(head->process), number);
+	if (!number)
+		return -EINVAL;
+	*process = number->process;
+	return 0;
+}
+
+/* A thread's name, as far as the kernel keeps it, as a string of the profile. */
+static int thread_name(struct profile *profile, const char comm[COMM_SIZE], uint32_t *id)
+{
+	char *text;
+	int error = text_from_bytes(comm, strnlen(comm, COMM_SIZE), &text);
+
+	if (error)
+		return error;
+	error = profile_string(profile, text, id);
+	free(text);
+	return error;
+}
+
+/* A frame that stands for a stack which there is none of, or the end of one that was cut. */
+static int notice_locate(struct profile *profile, const char *text, uint32_t *location)
+{
+	struct profile_function function = {.kind = KIND_NATIVE};
+	struct profile_location place = {0};
+	int error = profile_string(profile, text, &function.name);
+
+	if (!error)
+		error = profile_function(profile, &function, &place.function);
+	if (!error)
+		error = profile_location(profile, &place, location);
+	return error;
+}
+
+static const char *sample_notice(const struct sample_record *sample)
+{
+	if (sample->flags & SAMPLE_UNREAD)
+		return "[stack not read]";
+	if (sample->flags & SAMPLE_NOT_PYTHON)
+		return "[no interpreter]";
+	if (sample->flags & SAMPLE_CUT)
+		return "[stack cut]";
+	if (sample->flags & SAMPLE_BROKEN)
+		return "[stack not readable from here]";
+	if (!sample->python_count)
+		return "[no Python frame]";
+	return NULL;
+}
+
+static int sample_stack(struct recorder *recorder, const struct sample_record *sample,
+			uint32_t *stack)
+{
+	uint32_t depth = 0, i;
+	const char *notice = sample_notice(sample);
+	int error = kernel_stacks_locate(recorder->kernel, sample->kernel, sample->kernel_count,
+					 recorder->locations, &depth);
+
+	for (i = 0; !error && i < sample->python_count; i++)
+		error = codes_locate(recorder->codes, sample->head.process, &sample->python[i],
+				     &recorder->locations[depth++]);
+	if (!error && notice)
+		error = notice_locate(recorder->profile, notice, &recorder->locations[depth++]);
+	if (error)
+		return error;
+	return profile_stack(recorder->profile, recorder->locations, depth, stack);
+}
+
+static int sample_labels(struct recorder *recorder, const struct sample_record *sample,
+			 struct profile_key *key)
+{
+	const char *call = syscall_name(sample->syscall);
+	char target[TARGET_NAME_SIZE];
+	int error;
+
+	memset(key, 0, sizeof(*key));
+	key->tid = sample->tid;
+	key->state = sample->state;
+	error = process_find(recorder, &sample->head, &key->process);
+	if (!error)
+		error = thread_name(recorder->profile, sample->comm, &key->thread);
+	if (!error && call && sample->state != STATE_RUNNING)
+		error = profile_string(recorder->profile, call, &key->syscall);
+	if (!error && target_name(&sample->target, target))
+		error = profile_string(recorder->profile, target, &key->target);
+	if (sample->state == STATE_RUNNING)
+		key->leaf = sample->leaf;
+	return error;
+}
+
+/*
+ * A wait at least as long as the period was captured with certainty and stands for itself. A
+ * shorter one of length L that stands for ns was captured with probability L / ns, so that it
+ * counts for ns / L waits.
+ */
+static int wait_add(struct recorder *recorder, const struct profile_key *key, uint64_t ns,
+		    uint64_t length, bool counts)
+{
+	if (ns == length)
+		return estimates_add_exact(recorder->estimates, key, ns, counts);
+	return estimates_add_sampled(recorder->estimates, key, ns,
+				     counts && length ? (double)ns / length : 0);
+}
+
+static int sample_add(struct recorder *recorder, const struct sample_record *sample)
+{
+	struct profile_key key;
+	int error = sample_labels(recorder, sample, &key);
+
+	if (!error)
+		error = sample_stack(recorder, sample, &key.stack);
+	if (error)
+		return error;
+	recorder->profile->facts.captured++;
+	if (sample->state == STATE_RUNNING)
+		return estimates_add_sampled(recorder->estimates, &key, sample->ns, 0);
+	if (sample->ns)
+		error = wait_add(recorder, &key, sample->ns, sample->length_ns, !sample->continued);
+	if (error || !sample->runqueue_ns)
+		return error;
+	key.state = STATE_RUNQUEUE;
+	key.syscall = 0;
+	key.target = 0;
+	return wait_add(recorder, &key, sample->runqueue_ns, sample->runqueue_length_ns, false);
+}
+
+static int sample_handle(struct recorder *recorder, const struct sample_record *sample,
+			 size_t bytes)
+{
+	size_t head = offsetof(struct sample_record, python);
+
+	if (bytes < head || sample->kernel_count > KERNEL_FRAMES_MAX ||
+	    sample->python_count > PYTHON_FRAMES_MAX ||
+	    bytes < head + sample->python_count * sizeof(sample->python[0]) ||
+	    sample->state >= STATE_COUNT || sample->leaf >= LEAF_COUNT)
+		return -EINVAL;
+	return sample_add(recorder, sample);
+}
+
+static int thread_handle(struct recorder *recorder, const struct thread_record *record,
+			 size_t bytes)
+{
+	struct profile_thread thread = {0};
+	uint32_t state;
+	int error;
+
+	if (bytes < sizeof(*record))
+		return -EINVAL;
+	error = process_find(recorder, &record->head, &thread.process);
+	if (!error)
+		error = thread_name(recorder->profile, record->comm, &thread.name);
+	if (error)
+		return error;
+	thread.tid = record->tid;
+	thread.start_ns = record->start_ns;
+	thread.end_ns = record->end_ns;
+	for (state = 0; state < STATE_COUNT; state++) {
+		thread.ns[state] = record->totals[state].ns;
+		thread.waits[state] = record->totals[state].waits;
+	}
+	return profile_thread(recorder->profile, &thread);
+}
+
+static int record_handle(struct recorder *recorder, const void *record, size_t bytes)
+{
+	const struct record *head = record;
+
+	if (bytes < sizeof(*head) || head->size > bytes)
+		return -EINVAL;
+	switch (head->kind) {
+	case RECORD_SAMPLE:
+		return sample_handle(recorder, record, bytes);
+	case RECORD_CODE:
+		return codes_add(recorder->codes, record, bytes);
+	case RECORD_LINES:
+		return codes_add_lines(recorder->codes, record, bytes);
+	case RECORD_THREAD:
+		return thread_handle(recorder, record, bytes);
+	case RECORD_EXEC:
+	case RECORD_EXIT:
+		if (recorder->event)
+			recorder->event(recorder->event_context, head->kind, head->pid,
+					head->process);
+		return 0;
+	}
+	return -EINVAL;
+}
+
+void recorder_handle(void *context, const void *record, size_t bytes)
+{
+	struct recorder *recorder = context;
+	int error = record_handle(recorder, record, bytes);
+
+	if (error == -EINVAL)
+		recorder->profile->facts.lost[LOSS_RECORD_INVALID]++;
+	else if (error)
+		recorder->error = error;
+}
+
+uint64_t recorder_samples(const struct recorder *recorder)
+{
+	return recorder->profile->facts.captured;
+}
+
+int recorder_finish(struct recorder *recorder, uint64_t start_ns)
+{
+	struct profile *profile = recorder->profile;
+	uint32_t i;
+	int error = estimates_finish(recorder->estimates);
+
+	for (i = 0; i < profile->thread_count; i++) {
+		profile->threads[i].start_ns -= start_ns;
+		profile->threads[i].end_ns -= start_ns;
+	}
+	return error ? error : recorder->error;
+}

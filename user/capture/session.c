@@ -1,0 +1,390 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Owns loading, attaching and draining; see session.h. */
+#include "capture/session.h"
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <linux/perf_event.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "capture/rights.h"
+#include "capture/syscalls.h"
+#include "pyebpf.skel.h"
+#include "record.h"
+
+#define RING_BYTES    (2 << 20)
+#define PROBES_MAX    1024
+#define NS_PER_SECOND 1000000000ULL
+
+/* One per row: the program of bpf/offcpu.bpf.c and the hook's name for a reader. Best first. */
+struct wait_hook {
+	const char *program;
+	const char *name;
+};
+
+static const struct wait_hook wait_hooks[] = {
+	{"return_sched_exit", "tp_btf/sched_exit_tp"},
+	{"return_schedule", "fexit/schedule"},
+	{"return_schedule_probe", "kretprobe/schedule"},
+	{"return_syscall", "tp_btf/sys_exit"},
+};
+#define WAIT_HOOK_COUNT (sizeof(wait_hooks) / sizeof(wait_hooks[0]))
+
+const char *const session_wait_hooks[] = {"tp_btf/sched_exit_tp", "fexit/schedule",
+					  "kretprobe/schedule", "tp_btf/sys_exit", NULL};
+
+struct session {
+	struct session_options options;
+	struct pyebpf *programs;
+	struct ring_buffer *ring;
+	struct bpf_link **samplers; /* one per CPU */
+	int cpu_count;
+	struct bpf_link *probes[PROBES_MAX];
+	uint32_t probe_count;
+	size_t hook;        /* index into wait_hooks */
+	uint64_t recursion; /* events lost to recursion, once detached */
+};
+
+/* The last complaint of libbpf or the kernel, for the error's sentence. */
+static char complaint[512];
+
+static int complaint_keep(enum libbpf_print_level level, const char *format, va_list arguments)
+{
+	if (level == LIBBPF_WARN) {
+		vsnprintf(complaint, sizeof(complaint), format, arguments);
+		complaint[strcspn(complaint, "\n")] = 0;
+	}
+	return 0;
+}
+
+static bool program_wanted(const struct bpf_program *program, const struct wait_hook *hook)
+{
+	const char *name = bpf_program__name(program);
+
+	return strncmp(name, "return_", strlen("return_")) || !strcmp(name, hook->program);
+}
+
+/* Programs that are attached by hand, later or once per CPU or process. */
+static bool program_attached_later(const struct bpf_program *program)
+{
+	const char *name = bpf_program__name(program);
+
+	return !strcmp(name, "sample_cpu") || !strcmp(name, "free_code") ||
+	       !strcmp(name, "enroll_threads") || !strcmp(name, "close_threads");
+}
+
+static int programs_configure(struct pyebpf *programs, const struct session_options *options,
+			      const struct wait_hook *hook)
+{
+	struct bpf_program *program;
+
+	bpf_object__for_each_program(program, programs->obj)
+	{
+		int error = bpf_program__set_autoload(program, program_wanted(program, hook));
+
+		if (error)
+			return error;
+		bpf_program__set_autoattach(program, !program_attached_later(program));
+	}
+	programs->rodata->period_ns = NS_PER_SECOND / options->rate_hz;
+	programs->rodata->ring_bytes = RING_BYTES;
+	syscall_waits_fill((uint8_t *)programs->rodata->syscall_waits);
+	return bpf_map__set_max_entries(programs->maps.ring, RING_BYTES);
+}
+
+/* Loads and attaches with this hook; on failure nothing stays. */
+static int programs_open(const struct session_options *options, const struct wait_hook *hook,
+			 struct pyebpf **programs)
+{
+	struct pyebpf *opened = pyebpf__open();
+	int error;
+
+	if (!opened)
+		return -errno;
+	error = programs_configure(opened, options, hook);
+	if (!error)
+		error = pyebpf__load(opened);
+	if (!error)
+		error = pyebpf__attach(opened);
+	if (error) {
+		pyebpf__destroy(opened);
+		return error;
+	}
+	*programs = opened;
+	return 0;
+}
+
+/* Tries the hooks in turn; whether one works is not told by anything but loading and attaching. */
+static int programs_open_best(struct session *session, struct error *error)
+{
+	int result = -ENOTSUP;
+
+	for (session->hook = 0; session->hook < WAIT_HOOK_COUNT; session->hook++) {
+		result = programs_open(&session->options, &wait_hooks[session->hook],
+				       &session->programs);
+		if (!result)
+			return 0;
+	}
+	return error_set(error, result,
+			 "the kernel refuses the BPF programs: %s (%s); `pyebpf "
+			 "check` says which hooks it has",
+			 complaint, strerror(-result));
+}
+
+static int handle_record(void *context, void *data, size_t bytes)
+{
+	struct session *session = context;
+
+	session->options.handler(session->options.context, data, bytes);
+	return 0;
+}
+
+int session_open(const struct session_options *options, struct session **session,
+		 struct error *error)
+{
+	struct session *opened = calloc(1, sizeof(*opened));
+	int result;
+
+	if (!opened)
+		return error_set(error, -ENOMEM, "no memory");
+	libbpf_set_print(complaint_keep);
+	opened->options = *options;
+	result = programs_open_best(opened, error);
+	if (result)
+		goto fail;
+	opened->ring = ring_buffer__new(bpf_map__fd(opened->programs->maps.ring), handle_record,
+					opened, NULL);
+	if (!opened->ring) {
+		result =
+			error_set(error, -errno, "cannot map the ring buffer: %s", strerror(errno));
+		goto fail;
+	}
+	*session = opened;
+	return 0;
+fail:
+	session_close(opened);
+	return result;
+}
+
+static void session_detach(struct session *session)
+{
+	uint32_t i;
+
+	for (i = 0; session->samplers && i < (uint32_t)session->cpu_count; i++) {
+		bpf_link__destroy(session->samplers[i]);
+		session->samplers[i] = NULL;
+	}
+	for (i = 0; i < session->probe_count; i++)
+		bpf_link__destroy(session->probes[i]);
+	session->probe_count = 0;
+	if (session->programs)
+		pyebpf__detach(session->programs);
+}
+
+void session_close(struct session *session)
+{
+	if (!session)
+		return;
+	session_detach(session);
+	ring_buffer__free(session->ring);
+	if (session->programs)
+		pyebpf__destroy(session->programs);
+	free(session->samplers);
+	free(session);
+}
+
+int session_set_process(struct session *session, uint32_t pid, const struct process_config *config)
+{
+	return bpf_map__update_elem(session->programs->maps.processes, &pid, sizeof(pid), config,
+				    sizeof(*config), BPF_ANY);
+}
+
+int session_probe_free(struct session *session, pid_t pid, const char *file, uint64_t offset)
+{
+	struct bpf_link *link;
+
+	if (session->probe_count == PROBES_MAX)
+		return -E2BIG;
+	link = bpf_program__attach_uprobe(session->programs->progs.free_code, false, pid, file,
+					  offset);
+	if (!link)
+		return -errno;
+	session->probes[session->probe_count++] = link;
+	return 0;
+}
+
+/* Runs an iterator over all threads, and hands what it writes, thread records, to the handler. */
+static int iterator_run(struct session *session, struct bpf_program *program)
+{
+	struct bpf_link *link = bpf_program__attach_iter(program, NULL);
+	struct thread_record records[8];
+	char *bytes = (char *)records;
+	size_t have = 0, used;
+	ssize_t count;
+	int descriptor, error = 0;
+
+	if (!link)
+		return -errno;
+	descriptor = bpf_iter_create(bpf_link__fd(link));
+	if (descriptor < 0) {
+		error = descriptor;
+		goto out;
+	}
+	while ((count = read(descriptor, bytes + have, sizeof(records) - have)) > 0) {
+		have += count;
+		for (used = 0; have - used >= sizeof(records[0]); used += sizeof(records[0]))
+			session->options.handler(session->options.context, bytes + used,
+						 sizeof(records[0]));
+		memmove(bytes, bytes + used, have - used);
+		have -= used;
+	}
+	if (count < 0)
+		error = -errno;
+	close(descriptor);
+out:
+	bpf_link__destroy(link);
+	return error;
+}
+
+int session_enroll(struct session *session, struct error *error)
+{
+	int result = iterator_run(session, session->programs->progs.enroll_threads);
+
+	if (result)
+		error_set(error, result, "cannot go through the threads: %s", strerror(-result));
+	return result;
+}
+
+/* A clock on one CPU that ticks at the sampling rate while the CPU is not idle. */
+static int sampler_open(uint32_t rate_hz, int cpu)
+{
+	struct perf_event_attr attribute = {.type = PERF_TYPE_SOFTWARE,
+					    .size = sizeof(attribute),
+					    .config = PERF_COUNT_SW_CPU_CLOCK,
+					    .sample_period = NS_PER_SECOND / rate_hz,
+					    .exclude_idle = 1};
+
+	return syscall(SYS_perf_event_open, &attribute, -1, cpu, -1, PERF_FLAG_FD_CLOEXEC);
+}
+
+int session_start(struct session *session, struct error *error)
+{
+	int cpu, count = libbpf_num_possible_cpus();
+
+	if (count < 0)
+		return error_set(error, count, "cannot count the CPUs: %s", strerror(-count));
+	session->samplers = calloc(count, sizeof(*session->samplers));
+	if (!session->samplers)
+		return error_set(error, -ENOMEM, "no memory");
+	session->cpu_count = count;
+	for (cpu = 0; cpu < count; cpu++) {
+		int descriptor = sampler_open(session->options.rate_hz, cpu);
+
+		if (descriptor < 0 && errno == ENODEV) /* possible, but not online */
+			continue;
+		if (descriptor < 0)
+			return error_set(error, -errno, "cannot sample CPU %d: %s", cpu,
+					 strerror(errno));
+		session->samplers[cpu] = bpf_program__attach_perf_event(
+			session->programs->progs.sample_cpu, descriptor);
+		if (!session->samplers[cpu]) {
+			int result = -errno;
+
+			close(descriptor);
+			return error_set(error, result, "cannot sample CPU %d: %s", cpu,
+					 strerror(-result));
+		}
+	}
+	return 0;
+}
+
+int session_consume(struct session *session)
+{
+	return ring_buffer__consume(session->ring);
+}
+
+int session_descriptor(const struct session *session)
+{
+	return ring_buffer__epoll_fd(session->ring);
+}
+
+/* Events that the kernel did not deliver since the same program was running on that CPU. */
+static uint64_t recursion_count(const struct session *session)
+{
+	struct bpf_program *program;
+	uint64_t count = 0;
+
+	bpf_object__for_each_program(program, session->programs->obj)
+	{
+		struct bpf_prog_info info = {0};
+		__u32 size = sizeof(info);
+		int descriptor = bpf_program__fd(program);
+
+		if (descriptor >= 0 && !bpf_obj_get_info_by_fd(descriptor, &info, &size))
+			count += info.recursion_misses;
+	}
+	return count;
+}
+
+int session_finish(struct session *session, struct error *error)
+{
+	int result = iterator_run(session, session->programs->progs.close_threads);
+
+	session->recursion = recursion_count(session);
+	session_detach(session);
+	session_consume(session);
+	if (result)
+		error_set(error, result, "cannot close the threads' ledgers: %s",
+			  strerror(-result));
+	return result;
+}
+
+void session_count_losses(const struct session *session, uint64_t lost[LOSS_COUNT])
+{
+	int cpu, count = libbpf_num_possible_cpus();
+	uint64_t *values = calloc(count > 0 ? count : 1, sizeof(*values));
+	uint32_t reason;
+
+	if (!values)
+		return;
+	for (reason = 0; reason < LOSS_COUNT; reason++)
+		if (!bpf_map__lookup_elem(session->programs->maps.losses, &reason, sizeof(reason),
+					  values, count * sizeof(*values), 0))
+			for (cpu = 0; cpu < count; cpu++)
+				lost[reason] += values[cpu];
+	free(values);
+	lost[LOSS_RECURSION] += session->recursion;
+}
+
+const char *session_wait_hook(const struct session *session)
+{
+	return wait_hooks[session->hook].name;
+}
+
+int session_try_hook(const char *hook, struct error *error)
+{
+	struct session_options options = {.rate_hz = 99};
+	struct pyebpf *programs;
+	size_t i;
+	int result;
+
+	libbpf_set_print(complaint_keep);
+	for (i = 0; i < WAIT_HOOK_COUNT; i++) {
+		if (strcmp(wait_hooks[i].name, hook))
+			continue;
+		complaint[0] = 0;
+		result = programs_open(&options, &wait_hooks[i], &programs);
+		if (result)
+			return error_set(error, result, "%s",
+					 complaint[0] ? complaint : strerror(-result));
+		pyebpf__destroy(programs);
+		return 0;
+	}
+	return error_set(error, -ENOENT, "no hook of this name");
+}

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Owns the BPF programs while they are loaded: which hooks they are on, the processes they look
+ * at, and the way of their records up here. Leaves the records' meaning to recorder.h, and which
+ * processes to targets.h.
+ */
+#ifndef PYEBPF_SESSION_H
+#define PYEBPF_SESSION_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "config.h"
+#include "error.h"
+#include "loss.h"
+
+struct session;
+
+/* Takes a record of `bytes` bytes; see include/record.h. Must not keep it. */
+typedef void record_handler(void *context, const void *record, size_t bytes);
+
+struct session_options {
+	uint32_t rate_hz;
+	record_handler *handler;
+	void *context;
+};
+
+/*
+ * Loads the programs and attaches all but the samplers. To be released by session_close(). Errors:
+ * -EPERM no rights, -ENOTSUP the kernel lacks something that cannot be done without; others.
+ */
+int session_open(const struct session_options *options, struct session **session,
+		 struct error *error);
+void session_close(struct session *session);
+
+/*
+ * Makes a process known, or changes what is known of it. Threads that begin from now on are
+ * recorded; those that are there already once session_enroll() is called. 0, -E2BIG or -errno.
+ */
+int session_set_process(struct session *session, uint32_t pid, const struct process_config *config);
+
+/* Probes where the process' interpreter frees code objects. Returns 0 or -errno. */
+int session_probe_free(struct session *session, pid_t pid, const char *file, uint64_t offset);
+
+/* Begins the ledgers of all threads there are in known processes that have none yet. */
+int session_enroll(struct session *session, struct error *error);
+
+/* Starts the sampling of running threads on all CPUs. */
+int session_start(struct session *session, struct error *error);
+
+/* Hands all records that are there to the handler. Returns how many, or -errno. */
+int session_consume(struct session *session);
+
+/* A descriptor that is readable when session_consume() should not wait. */
+int session_descriptor(const struct session *session);
+
+/*
+ * Ends the recording: takes all ledgers (as records), and the stacks of threads that are still
+ * away, then detaches everything and hands over the last records.
+ */
+int session_finish(struct session *session, struct error *error);
+
+/* Adds what the kernel side has lost to the counters. */
+void session_count_losses(const struct session *session, uint64_t lost[LOSS_COUNT]);
+
+/* Name of the hook at which waits are captured. */
+const char *session_wait_hook(const struct session *session);
+
+/*
+ * Tries whether the programs can be loaded and attached with the hook of this name alone, for
+ * `pyebpf check`. Returns 0 or -errno with the kernel's answer in *error.
+ */
+int session_try_hook(const char *hook, struct error *error);
+
+/* Names of the hooks at which waits can be captured, best first, ending with NULL. */
+extern const char *const session_wait_hooks[];
+
+#endif

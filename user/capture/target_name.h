@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Owns how what a thread waits on is written for a reader. */
+#ifndef PYEBPF_TARGET_NAME_H
+#define PYEBPF_TARGET_NAME_H
+
+#include <stdbool.h>
+
+#include "record.h"
+
+#define TARGET_NAME_SIZE 256
+
+/*
+ * Writes `127.0.0.1:5432`, `[::1]:80`, a path, `pipe`; for a client of the process' own server,
+ * whose port says nothing, `:8000 from 10.0.0.7`. Returns false where nothing is known.
+ */
+bool target_name(const struct wait_target *target, char text[TARGET_NAME_SIZE]);
+
+#endif

@@ -1,0 +1,289 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Owns the list of recorded processes; see targets.h. */
+#include "capture/targets.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "python/interpreter.h"
+#include "target/process.h"
+
+#define START_WAIT_MS 2000 /* for an interpreter that is being started */
+#define RETRY_MS      5    /* while an interpreter is being started */
+#define LATE_RETRY_MS 250  /* for a program that may load one later */
+
+struct target {
+	struct process process;
+	uint32_t index;           /* struct record.process */
+	uint32_t profile_process; /* of the profile */
+	enum target_mode mode;
+	bool ended;
+	bool python;
+	int64_t retry_ms; /* CLOCK_MONOTONIC at which to look again; 0: no need */
+	struct error last;
+};
+
+struct targets {
+	struct profile *profile;
+	struct recorder *recorder;
+	struct session *session;
+	struct target *all;
+	uint32_t count;
+	uint32_t room;
+	uint32_t next_index;
+	char notices[4096];
+};
+
+static int64_t now_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * 1000LL + now.tv_nsec / 1000000;
+}
+
+/* Adds the line `process PID: TEXT`. */
+static void notice_add(struct targets *targets, pid_t pid, const char *text)
+{
+	size_t used = strlen(targets->notices);
+
+	snprintf(targets->notices + used, sizeof(targets->notices) - used, "process %d: %s\n",
+		 (int)pid, text);
+}
+
+/* The process runs another program now, or none any more: what was known of it is over. */
+static void target_changed(void *context, uint32_t kind, uint32_t pid, uint32_t index)
+{
+	struct targets *targets = context;
+	uint32_t i;
+
+	for (i = 0; i < targets->count; i++) {
+		struct target *target = &targets->all[i];
+
+		if (target->index != index || (uint32_t)target->process.pid != pid)
+			continue;
+		if (kind == RECORD_EXIT) {
+			target->ended = true;
+			target->retry_ms = 0;
+			continue;
+		}
+		if (target->python)
+			notice_add(targets, pid, "ran another program during the recording");
+		target->retry_ms = now_ms();
+	}
+}
+
+struct targets *targets_new(struct profile *profile, struct recorder *recorder,
+			    struct session *session)
+{
+	struct targets *targets = calloc(1, sizeof(*targets));
+
+	if (!targets)
+		return NULL;
+	targets->profile = profile;
+	targets->recorder = recorder;
+	targets->session = session;
+	recorder_on_event(recorder, target_changed, targets);
+	return targets;
+}
+
+void targets_free(struct targets *targets)
+{
+	uint32_t i;
+
+	if (!targets)
+		return;
+	for (i = 0; i < targets->count; i++)
+		process_close(&targets->all[i].process);
+	free(targets->all);
+	free(targets);
+}
+
+/* Adds the process, as the program that it runs now, to the profile; `python` "": unknown. */
+static int profile_add(struct targets *targets, struct target *target, const char *python)
+{
+	struct profile_process process = {.pid = target->process.pid};
+	char *command = NULL;
+	int error = process_command(target->process.pid, &command);
+
+	error = profile_string(targets->profile, error ? target->process.command : command,
+			       &process.command);
+	free(command);
+	if (!error)
+		error = profile_string(targets->profile, python, &process.python);
+	if (!error)
+		error = profile_process(targets->profile, &process, &target->profile_process);
+	return error;
+}
+
+/* Tells the kernel and the recorder of the program that the process runs now. */
+static int target_configure(struct targets *targets, struct target *target,
+			    const struct interpreter *interpreter)
+{
+	struct process_config config = {.index = targets->next_index, .identity = IDENTITY_CHECKED};
+	char python[512] = "";
+	int error;
+
+	if (interpreter) {
+		config.layout = interpreter->layout;
+		config.runtime = interpreter->runtime;
+		config.code_type = interpreter->code_type;
+		config.text_start = interpreter->text_start;
+		config.text_end = interpreter->text_end;
+		snprintf(python, sizeof(python), "CPython %s (%s)", interpreter->version,
+			 interpreter->path);
+		if (interpreter->code_dealloc.address && interpreter->code_dealloc.cheap &&
+		    !session_probe_free(targets->session, target->process.pid, interpreter->file,
+					interpreter->code_dealloc.offset))
+			config.identity = IDENTITY_FREED;
+	}
+	error = profile_add(targets, target, python);
+	if (!error)
+		error = recorder_add_process(targets->recorder, config.index,
+					     target->profile_process, config.layout.line_format);
+	if (!error)
+		error = session_set_process(targets->session, target->process.pid, &config);
+	if (error)
+		return error;
+	target->index = targets->next_index++;
+	target->python = interpreter != NULL;
+	return 0;
+}
+
+/* Finds the interpreter, and waits for one that is being started. */
+static int target_inspect(struct target *target, struct interpreter *interpreter,
+			  int64_t deadline_ms)
+{
+	const struct timespec pause = {.tv_nsec = RETRY_MS * 1000000};
+	int error;
+
+	for (;;) {
+		error = interpreter_inspect(&target->process, interpreter, &target->last);
+		if (error != -EAGAIN || now_ms() >= deadline_ms)
+			return error;
+		nanosleep(&pause, NULL);
+	}
+}
+
+static struct target *target_append(struct targets *targets)
+{
+	if (targets->count == targets->room) {
+		uint32_t room = targets->room ? 2 * targets->room : 8;
+		struct target *grown = realloc(targets->all, room * sizeof(*grown));
+
+		if (!grown)
+			return NULL;
+		targets->all = grown;
+		targets->room = room;
+	}
+	memset(&targets->all[targets->count], 0, sizeof(*targets->all));
+	return &targets->all[targets->count];
+}
+
+int targets_add(struct targets *targets, pid_t pid, enum target_mode mode, struct error *error)
+{
+	struct interpreter interpreter = {0};
+	struct target *target = target_append(targets);
+	int result;
+
+	if (!target)
+		return error_set(error, -ENOMEM, "no memory");
+	target->mode = mode;
+	result = process_open(pid, &target->process, &target->last);
+	if (result)
+		return error_set(error, result, "cannot attach to %d: %s", pid, target->last.text);
+	if (mode == TARGET_MUST_BE_PYTHON) {
+		result = target_inspect(target, &interpreter, now_ms() + START_WAIT_MS);
+		if (result) {
+			error_set(error, result, "cannot attach to %d: %s", pid, target->last.text);
+			goto fail;
+		}
+	}
+	result = target_configure(targets, target,
+				  mode == TARGET_MUST_BE_PYTHON ? &interpreter : NULL);
+	interpreter_release(&interpreter);
+	if (result) {
+		error_set(error, result, "cannot attach to %d: %s", pid, strerror(-result));
+		goto fail;
+	}
+	targets->count++;
+	return 0;
+fail:
+	process_close(&target->process);
+	return result;
+}
+
+static void target_look(struct targets *targets, struct target *target)
+{
+	struct interpreter interpreter = {0};
+	int error = target_inspect(target, &interpreter, 0);
+
+	if (error == -ESRCH) {
+		target->retry_ms = 0;
+		return;
+	}
+	if (error) {
+		target->retry_ms = now_ms() + (error == -EAGAIN ? RETRY_MS : LATE_RETRY_MS);
+		return;
+	}
+	error = target_configure(targets, target, &interpreter);
+	interpreter_release(&interpreter);
+	if (error)
+		notice_add(targets, target->process.pid, strerror(-error));
+	target->retry_ms = 0;
+}
+
+void targets_poll(struct targets *targets)
+{
+	int64_t now = now_ms();
+	uint32_t i;
+
+	for (i = 0; i < targets->count; i++)
+		if (targets->all[i].retry_ms && targets->all[i].retry_ms <= now)
+			target_look(targets, &targets->all[i]);
+}
+
+int targets_poll_timeout(const struct targets *targets)
+{
+	int64_t now = now_ms(), least = -1;
+	uint32_t i;
+
+	for (i = 0; i < targets->count; i++) {
+		int64_t left = targets->all[i].retry_ms - now;
+
+		if (!targets->all[i].retry_ms)
+			continue;
+		if (left < 0)
+			left = 0;
+		if (least < 0 || left < least)
+			least = left;
+	}
+	return (int)least;
+}
+
+uint32_t targets_alive(const struct targets *targets)
+{
+	uint32_t i, alive = 0;
+
+	for (i = 0; i < targets->count; i++)
+		alive += !targets->all[i].ended && process_alive(&targets->all[i].process);
+	return alive;
+}
+
+bool targets_any_python(const struct targets *targets)
+{
+	uint32_t i;
+
+	for (i = 0; i < targets->profile->process_count; i++)
+		if (targets->profile->processes[i].python)
+			return true;
+	return false;
+}
+
+const char *targets_notices(const struct targets *targets)
+{
+	return targets->notices;
+}

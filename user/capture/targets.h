@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Owns the processes that are recorded: opening them, finding their interpreter and telling the
+ * kernel side of it, noticing that they end or run another program. Leaves records to recorder.h.
+ */
+#ifndef PYEBPF_TARGETS_H
+#define PYEBPF_TARGETS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "capture/recorder.h"
+#include "capture/session.h"
+#include "error.h"
+#include "profile/profile.h"
+
+struct targets;
+
+/* What to do with a process in which no interpreter is found. */
+enum target_mode {
+	TARGET_MUST_BE_PYTHON,   /* refuse it */
+	TARGET_MAY_BECOME_PYTHON /* record its threads' times, and look again at each exec */
+};
+
+struct targets *targets_new(struct profile *profile, struct recorder *recorder,
+			    struct session *session);
+void targets_free(struct targets *targets);
+
+/*
+ * Takes a process on. Waits up to two seconds for an interpreter that is only just starting.
+ * Errors as process_open() and interpreter_inspect(), with a sentence `cannot attach to PID: …`.
+ */
+int targets_add(struct targets *targets, pid_t pid, enum target_mode mode, struct error *error);
+
+/*
+ * Looks again for the interpreter of processes that have none yet, if it is time to. To be called
+ * often; it costs nothing when there is nothing to do.
+ */
+void targets_poll(struct targets *targets);
+
+/* Milliseconds in which targets_poll() wants to be called again; -1: only after an event. */
+int targets_poll_timeout(const struct targets *targets);
+
+/* How many of the processes still run, and whether any was ever found to be Python. */
+uint32_t targets_alive(const struct targets *targets);
+bool targets_any_python(const struct targets *targets);
+
+/* What went wrong with processes on the way, one sentence each (ending in a newline), or "". */
+const char *targets_notices(const struct targets *targets);
+
+#endif

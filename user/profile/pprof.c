@@ -1,0 +1,432 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Owns the writing of recordings. Leaves their reading to pprof_read.c, the wire to protobuf-c,
+ * the comments' text to comments.c.
+ *
+ * A recording is written in pieces, each a Profile message of its own with some of the lists
+ * filled: one behind the other they are one message. So memory does not grow with the recording.
+ */
+#include "profile/pprof.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <zlib.h>
+
+#include "pprof.pb-c.h"
+#include "profile/comments.h"
+#include "profile/names.h"
+#include "profile/pprof_words.h"
+#include "profile/table.h"
+
+#define CHUNK      (64 * 1024) /* bytes handed to zlib, and to the stream, at a time */
+#define PAGE       4096
+#define LABELS_MAX 12
+#define GZIP       16 /* added to the window bits: zlib then writes gzip's header and check sum */
+
+struct writer {
+	ProtobufCBuffer base; /* first: protobuf-c hands it to writer_append() */
+	const struct profile *profile;
+	FILE *stream;
+	z_stream zlib;
+	int result;             /* the first failure; then nothing more is written */
+	uint32_t *mapping;      /* for each function the id of its mapping; 0: none */
+	Pprof__Mapping *ranges; /* the mappings, of id index + 1 */
+	uint32_t range_count;
+	uint64_t *locations; /* room for the deepest stack */
+	size_t pending;      /* bytes in `input` */
+	uint8_t input[CHUNK];
+	uint8_t output[CHUNK];
+};
+
+static void writer_deflate(struct writer *writer, int flush)
+{
+	size_t bytes;
+	int status;
+
+	writer->zlib.next_in = writer->input;
+	writer->zlib.avail_in = (uInt)writer->pending;
+	writer->pending = 0;
+	do {
+		writer->zlib.next_out = writer->output;
+		writer->zlib.avail_out = CHUNK;
+		status = deflate(&writer->zlib, flush);
+		bytes = CHUNK - writer->zlib.avail_out;
+		errno = 0;
+		if (!writer->result && fwrite(writer->output, 1, bytes, writer->stream) != bytes)
+			writer->result = errno ? -errno : -EIO;
+	} while (status == Z_OK && !writer->zlib.avail_out && !writer->result);
+}
+
+static void writer_append(ProtobufCBuffer *buffer, size_t size, const uint8_t *data)
+{
+	struct writer *writer = (struct writer *)buffer;
+	size_t part;
+
+	while (size && !writer->result) {
+		part = CHUNK - writer->pending;
+		if (part > size)
+			part = size;
+		memcpy(writer->input + writer->pending, data, part);
+		writer->pending += part;
+		data += part;
+		size -= part;
+		if (writer->pending == CHUNK)
+			writer_deflate(writer, Z_NO_FLUSH);
+	}
+}
+
+static void writer_piece(struct writer *writer, const Pprof__Profile *piece)
+{
+	pprof__profile__pack_to_buffer(piece, &writer->base);
+}
+
+/* Index into the string table: the profile's own strings, then the words, then the comments. */
+static int64_t word(const struct writer *writer, enum word which)
+{
+	return (int64_t)writer->profile->string_count + which;
+}
+
+static int write_strings(struct writer *writer)
+{
+	Pprof__Profile piece = PPROF__PROFILE__INIT;
+	char *words[WORD_COUNT];
+	struct comments comments;
+	int64_t *indexes;
+	uint32_t at;
+	int result;
+
+	result = comments_make(writer->profile, &comments);
+	if (result)
+		return result;
+	indexes = calloc(comments.count, sizeof(*indexes));
+	if (!indexes) {
+		comments_free(&comments);
+		return -ENOMEM;
+	}
+	piece.string_table = writer->profile->strings;
+	piece.n_string_table = writer->profile->string_count;
+	writer_piece(writer, &piece);
+	for (at = 0; at < WORD_COUNT; at++)
+		words[at] = (char *)word_text(at);
+	piece.string_table = words;
+	piece.n_string_table = WORD_COUNT;
+	writer_piece(writer, &piece);
+	for (at = 0; at < comments.count; at++)
+		indexes[at] = word(writer, WORD_COUNT) + at;
+	piece.string_table = comments.lines;
+	piece.n_string_table = comments.count;
+	piece.comment = indexes;
+	piece.n_comment = comments.count;
+	writer_piece(writer, &piece);
+	free(indexes);
+	comments_free(&comments);
+	return 0;
+}
+
+static void write_types(struct writer *writer)
+{
+	static const enum word names[][2] = {{WORD_CPU, WORD_NANOSECONDS},
+					     {WORD_WAIT, WORD_NANOSECONDS},
+					     {WORD_WAITS, WORD_COUNT_UNIT}};
+	const struct profile_facts *facts = &writer->profile->facts;
+	Pprof__ValueType types[3], *pointers[3];
+	Pprof__Profile piece = PPROF__PROFILE__INIT;
+	int at;
+
+	for (at = 0; at < 3; at++) {
+		pprof__value_type__init(&types[at]);
+		types[at].type = word(writer, names[at][0]);
+		types[at].unit = word(writer, names[at][1]);
+		pointers[at] = &types[at];
+	}
+	piece.sample_type = pointers;
+	piece.n_sample_type = 3;
+	piece.period_type = pointers[0];
+	piece.period = facts->rate_hz ? 1000000000 / facts->rate_hz : 0;
+	piece.default_sample_type = types[0].type;
+	piece.time_nanos = facts->start_unix_ns;
+	piece.duration_nanos = facts->duration_ns;
+	writer_piece(writer, &piece);
+}
+
+/* Widens the range of addresses of a mapping to one more location. */
+static void range_add(Pprof__Mapping *range, uint64_t address)
+{
+	uint64_t page = address & ~(uint64_t)(PAGE - 1);
+	uint64_t limit = page > UINT64_MAX - PAGE ? UINT64_MAX : page + PAGE;
+
+	if (!range->memory_limit || page < range->memory_start)
+		range->memory_start = page;
+	if (limit > range->memory_limit)
+		range->memory_limit = limit;
+}
+
+/* Gives each native and kernel function the id of its mapping. */
+static int find_mappings(struct writer *writer)
+{
+	const struct profile *profile = writer->profile;
+	const struct profile_function *function;
+	struct table names = {0};
+	int64_t name;
+	uint32_t at, id;
+	int added = 0;
+
+	for (at = 0; at < profile->function_count && added >= 0; at++) {
+		function = &profile->functions[at];
+		if (function->kind == KIND_PYTHON)
+			continue;
+		name = function->kind == KIND_KERNEL ? word(writer, WORD_KERNEL_MAPPING)
+						     : function->filename;
+		added = table_intern(&names, &name, sizeof(name), &id, NULL);
+		if (added < 0)
+			break;
+		writer->mapping[at] = id + 1;
+		if (added) {
+			pprof__mapping__init(&writer->ranges[id]);
+			writer->ranges[id].id = id + 1;
+			writer->ranges[id].filename = name;
+			writer->ranges[id].has_functions = 1;
+			writer->ranges[id].has_filenames = 1;
+			writer->ranges[id].has_line_numbers = 1;
+		}
+	}
+	writer->range_count = names.count;
+	table_clear(&names);
+	return added < 0 ? added : 0;
+}
+
+static int write_mappings(struct writer *writer)
+{
+	const struct profile *profile = writer->profile;
+	Pprof__Profile piece = PPROF__PROFILE__INIT;
+	Pprof__Mapping *mapping;
+	uint32_t at, id;
+	int result;
+
+	result = find_mappings(writer);
+	if (result)
+		return result;
+	for (at = 0; at < profile->location_count; at++) {
+		id = writer->mapping[profile->locations[at].function];
+		if (id)
+			range_add(&writer->ranges[id - 1], profile->locations[at].address);
+	}
+	piece.mapping = &mapping;
+	piece.n_mapping = 1;
+	for (at = 0; at < writer->range_count; at++) {
+		mapping = &writer->ranges[at];
+		writer_piece(writer, &piece);
+	}
+	return 0;
+}
+
+static void write_functions(struct writer *writer)
+{
+	const struct profile *profile = writer->profile;
+	Pprof__Function function = PPROF__FUNCTION__INIT, *pointer = &function;
+	Pprof__Profile piece = PPROF__PROFILE__INIT;
+	uint32_t at;
+
+	piece.function = &pointer;
+	piece.n_function = 1;
+	for (at = 0; at < profile->function_count; at++) {
+		function.id = (uint64_t)at + 1;
+		function.name = profile->functions[at].name;
+		function.filename = profile->functions[at].filename;
+		function.start_line = profile->functions[at].start_line;
+		writer_piece(writer, &piece);
+	}
+}
+
+static void write_locations(struct writer *writer)
+{
+	const struct profile *profile = writer->profile;
+	Pprof__Location location = PPROF__LOCATION__INIT, *pointer = &location;
+	Pprof__Line line = PPROF__LINE__INIT, *lines = &line;
+	Pprof__Profile piece = PPROF__PROFILE__INIT;
+	uint32_t at;
+
+	piece.location = &pointer;
+	piece.n_location = 1;
+	location.line = &lines;
+	location.n_line = 1;
+	for (at = 0; at < profile->location_count; at++) {
+		line.function_id = (uint64_t)profile->locations[at].function + 1;
+		line.line = profile->locations[at].line;
+		location.id = (uint64_t)at + 1;
+		location.mapping_id = writer->mapping[profile->locations[at].function];
+		location.address = profile->locations[at].address;
+		writer_piece(writer, &piece);
+	}
+}
+
+/* Says of each process whether it is the first of its pid and command: these name it in labels. */
+static int find_first_processes(const struct profile *profile, bool *first)
+{
+	struct table table = {0};
+	uint32_t key[2], at, id;
+	int added = 0;
+
+	for (at = 0; at < profile->process_count && added >= 0; at++) {
+		key[0] = profile->processes[at].pid;
+		key[1] = profile->processes[at].command;
+		added = table_intern(&table, key, sizeof(key), &id, NULL);
+		first[at] = added > 0;
+	}
+	table_clear(&table);
+	return added < 0 ? added : 0;
+}
+
+struct labels {
+	Pprof__Label items[LABELS_MAX];
+	Pprof__Label *pointers[LABELS_MAX];
+	size_t count;
+};
+
+static void label_add(struct labels *labels, int64_t key, int64_t text, int64_t number)
+{
+	Pprof__Label *label = &labels->items[labels->count];
+
+	pprof__label__init(label);
+	label->key = key;
+	label->str = text;
+	label->num = number;
+	labels->pointers[labels->count++] = label;
+}
+
+static void labels_make(const struct writer *writer, const struct profile_key *key, bool first,
+			struct labels *labels)
+{
+	const struct profile_process *process = &writer->profile->processes[key->process];
+	const struct {
+		enum word word;
+		int64_t text;
+	} texts[] = {
+		{WORD_PROCESS, process->command},
+		{WORD_THREAD, key->thread},
+		{WORD_STATE, word(writer, WORD_STATES + key->state)},
+		{WORD_LEAF,
+		 key->state == STATE_RUNNING ? word(writer, WORD_LEAVES + key->leaf) : 0},
+		{WORD_SYSCALL, key->syscall},
+		{WORD_TARGET, key->target},
+		{WORD_GIL_HOLDER, key->gil_holder},
+	};
+	size_t at;
+
+	labels->count = 0;
+	label_add(labels, word(writer, WORD_PID), 0, process->pid);
+	label_add(labels, word(writer, WORD_TID), 0, key->tid);
+	for (at = 0; at < sizeof(texts) / sizeof(texts[0]); at++)
+		if (texts[at].text)
+			label_add(labels, word(writer, texts[at].word), texts[at].text, 0);
+	if (!first)
+		label_add(labels, word(writer, WORD_PROCESS_INDEX), 0, key->process);
+}
+
+static void write_sample(struct writer *writer, const struct profile_sample *it, bool first)
+{
+	const struct profile_stack *stack = &writer->profile->stacks[it->key.stack];
+	Pprof__Sample sample = PPROF__SAMPLE__INIT, *pointer = &sample;
+	Pprof__Profile piece = PPROF__PROFILE__INIT;
+	int64_t values[3] = {0, 0, it->waits};
+	struct labels labels;
+	uint32_t at;
+
+	values[it->key.state != STATE_RUNNING] = it->ns;
+	for (at = 0; at < stack->depth; at++)
+		writer->locations[at] =
+			(uint64_t)writer->profile->stack_locations[stack->first + at] + 1;
+	labels_make(writer, &it->key, first, &labels);
+	sample.location_id = writer->locations;
+	sample.n_location_id = stack->depth;
+	sample.value = values;
+	sample.n_value = 3;
+	sample.label = labels.pointers;
+	sample.n_label = labels.count;
+	piece.sample = &pointer;
+	piece.n_sample = 1;
+	writer_piece(writer, &piece);
+}
+
+static int write_samples(struct writer *writer)
+{
+	const struct profile *profile = writer->profile;
+	bool *first;
+	uint32_t at;
+	int result;
+
+	first = calloc((size_t)profile->process_count + 1, sizeof(*first));
+	if (!first)
+		return -ENOMEM;
+	result = find_first_processes(profile, first);
+	for (at = 0; !result && at < profile->sample_count && !writer->result; at++)
+		write_sample(writer, &profile->samples[at],
+			     first[profile->samples[at].key.process]);
+	free(first);
+	return result;
+}
+
+static int writer_allocate(struct writer *writer)
+{
+	const struct profile *profile = writer->profile;
+	uint32_t at, deepest = 1;
+
+	for (at = 0; at < profile->stack_count; at++)
+		if (profile->stacks[at].depth > deepest)
+			deepest = profile->stacks[at].depth;
+	writer->locations = calloc(deepest, sizeof(*writer->locations));
+	writer->mapping = calloc((size_t)profile->function_count + 1, sizeof(*writer->mapping));
+	writer->ranges = calloc((size_t)profile->function_count + 1, sizeof(*writer->ranges));
+	if (!writer->locations || !writer->mapping || !writer->ranges)
+		return -ENOMEM;
+	if (deflateInit2(&writer->zlib, Z_DEFAULT_COMPRESSION, Z_DEFLATED, MAX_WBITS + GZIP, 8,
+			 Z_DEFAULT_STRATEGY) != Z_OK)
+		return -ENOMEM;
+	return 0;
+}
+
+static int write_all(struct writer *writer)
+{
+	int result;
+
+	write_types(writer);
+	result = write_strings(writer);
+	if (!result)
+		result = write_mappings(writer);
+	if (result)
+		return result;
+	write_functions(writer);
+	write_locations(writer);
+	result = write_samples(writer);
+	if (result)
+		return result;
+	writer_deflate(writer, Z_FINISH);
+	errno = 0;
+	if (!writer->result && fflush(writer->stream))
+		writer->result = errno ? -errno : -EIO;
+	return writer->result;
+}
+
+int pprof_write(const struct profile *profile, FILE *stream, struct error *error)
+{
+	struct writer *writer = calloc(1, sizeof(*writer));
+	int result = -ENOMEM;
+
+	if (writer) {
+		writer->base.append = writer_append;
+		writer->profile = profile;
+		writer->stream = stream;
+		result = writer_allocate(writer);
+		if (!result)
+			result = write_all(writer);
+		deflateEnd(&writer->zlib);
+		free(writer->locations);
+		free(writer->mapping);
+		free(writer->ranges);
+	}
+	free(writer);
+	if (result)
+		error_set(error, result, "cannot write the recording: %s", strerror(-result));
+	return result;
+}

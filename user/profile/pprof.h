@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Owns the recording: a profile as a gzip-compressed pprof file. Everything in struct profile but
+ * the order of strings and stacks survives writing and reading. See pprof.proto for the wire.
+ *
+ *   sample types  cpu/nanoseconds: time in state `running`; wait/nanoseconds: time in every other
+ *                 state; waits/count: times that a thread blocked
+ *   labels        process, pid, thread, tid, state; leaf of running samples; where known syscall,
+ *                 target, gil_holder. `process_index` tells processes of the same pid and name
+ *                 apart (a process that has exec'd), and is there from the second one on
+ *   locations     Python: no mapping, no address; native: the mapping of their file; kernel: the
+ *                 mapping `[kernel.kallsyms]`. No system names, ids 1..n in order
+ *   comments      see comments.h
+ */
+#ifndef PYEBPF_PPROF_H
+#define PYEBPF_PPROF_H
+
+#include <stdio.h>
+
+#include "error.h"
+#include "profile/profile.h"
+
+/* Of what is read, at most so many bytes once uncompressed, and so many of each kind of item. */
+#define PPROF_BYTES_MAX ((size_t)1 << 30)
+#define PPROF_ITEMS_MAX ((uint32_t)1 << 23)
+
+/* Writes the recording and flushes the stream. Returns 0, or -errno with *error set. */
+int pprof_write(const struct profile *profile, FILE *stream, struct error *error);
+
+/*
+ * Reads a recording made by pprof_write(). Stores a profile to be freed by profile_free(). Returns
+ * 0, or with *error set: -errno of the file; -EINVAL: not a recording of pyebpf, damaged, or of a
+ * newer pyebpf; -E2BIG: over the limits above; -ENOMEM.
+ */
+int pprof_read(const char *path, struct profile **profile, struct error *error);
+
+/* The same from `size` uncompressed bytes in memory. *error then does not name a file. */
+int pprof_parse(const void *data, size_t size, struct profile **profile, struct error *error);
+
+#endif

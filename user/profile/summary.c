@@ -1,0 +1,369 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Owns the computing of struct summary, in one pass over the samples. */
+#include "profile/summary.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "profile/table.h"
+
+#define NO_ROW      UINT32_MAX
+#define NO_PYTHON   "[no Python frame]"
+#define NOT_SAMPLED "[not sampled]"
+#define NEGLIGIBLE  2000 /* of the whole time, the part that need not have its row of samples */
+
+struct builder {
+	const struct profile *profile;
+	struct summary *summary;
+	uint32_t *seen;        /* by row: number of the last sample that it was counted for */
+	uint32_t *thread_rows; /* by the string of a thread's name: its row, or NO_ROW */
+	struct table lines;    /* by row and line */
+	struct table targets;  /* by row, state and target */
+	uint32_t sample;       /* number of the current one, from 1 on */
+};
+
+int64_t states_sum(const int64_t states[STATE_COUNT])
+{
+	int64_t sum = 0;
+	int state;
+
+	for (state = 0; state < STATE_COUNT; state++)
+		sum += states[state];
+	return sum;
+}
+
+/* The rows of functions come first, in the functions' order, until they are sorted. */
+static int add_function_rows(struct builder *builder)
+{
+	const struct profile *profile = builder->profile;
+	const struct profile_function *function;
+	struct summary_row *row;
+	uint32_t at;
+	void *grown;
+
+	for (at = 0; at < profile->function_count; at++) {
+		grown = array_grow(builder->summary->rows, at, sizeof(*row));
+		if (!grown)
+			return -ENOMEM;
+		builder->summary->rows = grown;
+		function = &profile->functions[at];
+		row = &builder->summary->rows[at];
+		*row = (struct summary_row){
+			.name = profile->strings[function->name],
+			.file = profile->strings[function->filename],
+			.line = function->start_line,
+			.kind = function->kind,
+			.charged = function->kind == KIND_PYTHON,
+		};
+		builder->summary->row_count = at + 1;
+	}
+	return 0;
+}
+
+/* Adds a row that stands for no function. */
+static int add_row(struct summary *summary, const char *name, const char *thread, uint32_t *row)
+{
+	char *label = NULL;
+	void *grown;
+
+	grown = array_grow(summary->rows, summary->row_count, sizeof(*summary->rows));
+	if (!grown)
+		return -ENOMEM;
+	summary->rows = grown;
+	grown = array_grow(summary->labels, summary->label_count, sizeof(*summary->labels));
+	if (!grown)
+		return -ENOMEM;
+	summary->labels = grown;
+	if (thread && asprintf(&label, "[thread %s]", thread) < 0)
+		return -ENOMEM;
+	if (label)
+		summary->labels[summary->label_count++] = label;
+	*row = summary->row_count++;
+	summary->rows[*row] = (struct summary_row){
+		.name = name, .file = label ? label : "", .kind = KIND_NATIVE, .charged = true};
+	return 0;
+}
+
+static int add_line(struct builder *builder, uint32_t row, int32_t line,
+		    const struct profile_sample *sample)
+{
+	struct summary *summary = builder->summary;
+	struct summary_line key = {.row = row, .line = line};
+	uint32_t id;
+	void *grown;
+	int added;
+
+	grown = array_grow(summary->lines, summary->line_count, sizeof(*summary->lines));
+	if (!grown)
+		return -ENOMEM;
+	summary->lines = grown;
+	added = table_intern(&builder->lines, &key, offsetof(struct summary_line, ns), &id, NULL);
+	if (added < 0)
+		return added;
+	if (added)
+		summary->lines[summary->line_count++] = key;
+	summary->lines[id].ns[sample->key.state] += sample->ns;
+	return 0;
+}
+
+static int add_target(struct builder *builder, uint32_t row, const struct profile_sample *sample)
+{
+	uint32_t key[3] = {row, sample->key.state, sample->key.target}, id;
+	struct summary *summary = builder->summary;
+	void *grown;
+	int added;
+
+	grown = array_grow(summary->targets, summary->target_count, sizeof(*summary->targets));
+	if (!grown)
+		return -ENOMEM;
+	summary->targets = grown;
+	added = table_intern(&builder->targets, key, sizeof(key), &id, NULL);
+	if (added < 0)
+		return added;
+	if (added)
+		summary->targets[summary->target_count++] = (struct summary_target){
+			.row = row,
+			.state = sample->key.state,
+			.target = builder->profile->strings[sample->key.target],
+		};
+	summary->targets[id].ns += sample->ns;
+	summary->targets[id].waits += sample->waits;
+	return 0;
+}
+
+static void charge_self(struct summary_row *row, const struct profile_sample *sample)
+{
+	row->self[sample->key.state] += sample->ns;
+	if (sample->key.state == STATE_RUNNING)
+		row->running[sample->key.leaf] += sample->ns;
+}
+
+static void charge_total(struct summary_row *row, const struct profile_sample *sample)
+{
+	row->total[sample->key.state] += sample->ns;
+	row->waits += sample->waits;
+}
+
+/* Finds the row that a sample is charged to, and the line (0: none) in its function. */
+static int find_charged(struct builder *builder, const struct profile_sample *sample, uint32_t *row,
+			int32_t *line)
+{
+	const struct profile *profile = builder->profile;
+	int64_t owner = profile_stack_owner(profile, sample->key.stack);
+	uint32_t *known = &builder->thread_rows[sample->key.thread];
+	int result = 0;
+
+	*line = 0;
+	if (owner >= 0) {
+		*row = profile->locations[owner].function;
+		*line = profile->locations[owner].line;
+		return 0;
+	}
+	if (*known == NO_ROW)
+		result = add_row(builder->summary, NO_PYTHON, profile->strings[sample->key.thread],
+				 known);
+	*row = *known;
+	if (!result)
+		charge_total(&builder->summary->rows[*row], sample);
+	return result;
+}
+
+/* Adds a sample to the totals of all functions on its stack, and to its native leaf. */
+static int add_stack(struct builder *builder, const struct profile_sample *sample)
+{
+	const struct profile *profile = builder->profile;
+	const struct profile_stack *stack = &profile->stacks[sample->key.stack];
+	struct summary *summary = builder->summary;
+	const struct profile_location *location;
+	uint32_t at;
+
+	for (at = 0; at < stack->depth; at++) {
+		location = &profile->locations[profile->stack_locations[stack->first + at]];
+		if (builder->seen[location->function] != builder->sample)
+			charge_total(&summary->rows[location->function], sample);
+		builder->seen[location->function] = builder->sample;
+		if (at || summary->rows[location->function].charged)
+			continue;
+		charge_self(&summary->rows[location->function], sample);
+		if (location->line && add_line(builder, location->function, location->line, sample))
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+static int add_sample(struct builder *builder, const struct profile_sample *sample)
+{
+	uint32_t row;
+	int32_t line;
+	int result;
+
+	result = find_charged(builder, sample, &row, &line);
+	if (result)
+		return result;
+	charge_self(&builder->summary->rows[row], sample);
+	if (sample->key.state == STATE_RUNNING)
+		builder->summary->running[sample->key.leaf] += sample->ns;
+	if (row < builder->profile->function_count)
+		result = add_line(builder, row, line, sample);
+	if (!result && sample->key.target)
+		result = add_target(builder, row, sample);
+	return result ? result : add_stack(builder, sample);
+}
+
+/* Takes the exact totals from the ledgers and gives what no sample stands for a row of its own. */
+static int add_totals(struct builder *builder)
+{
+	const struct profile *profile = builder->profile;
+	struct summary *summary = builder->summary;
+	int64_t sampled[STATE_COUNT] = {0}, missing[STATE_COUNT] = {0};
+	uint32_t at, row;
+	int state, result;
+
+	for (at = 0; at < profile->sample_count; at++)
+		sampled[profile->samples[at].key.state] += profile->samples[at].ns;
+	for (at = 0; at < profile->thread_count; at++)
+		for (state = 0; state < STATE_COUNT; state++)
+			summary->states[state] += profile->threads[at].ns[state];
+	if (!profile->thread_count)
+		memcpy(summary->states, sampled, sizeof(sampled));
+	for (state = 0; state < STATE_COUNT; state++)
+		if (summary->states[state] > sampled[state])
+			missing[state] = summary->states[state] - sampled[state];
+	if (states_sum(missing) <= states_sum(summary->states) / NEGLIGIBLE)
+		return 0;
+	result = add_row(summary, NOT_SAMPLED, NULL, &row);
+	if (result)
+		return result;
+	memcpy(summary->rows[row].self, missing, sizeof(missing));
+	memcpy(summary->rows[row].total, missing, sizeof(missing));
+	return 0;
+}
+
+struct order {
+	uint32_t row; /* as it was built */
+	struct summary_row values;
+};
+
+static int compare_rows(const void *left, const void *right)
+{
+	const struct order *a = left, *b = right;
+
+	if (a->values.self_ns != b->values.self_ns)
+		return a->values.self_ns < b->values.self_ns ? 1 : -1;
+	if (a->values.total_ns != b->values.total_ns)
+		return a->values.total_ns < b->values.total_ns ? 1 : -1;
+	return a->row < b->row ? -1 : a->row > b->row;
+}
+
+static int compare_lines(const void *left, const void *right)
+{
+	const struct summary_line *a = left, *b = right;
+
+	if (a->row != b->row)
+		return a->row < b->row ? -1 : 1;
+	return a->line < b->line ? -1 : a->line > b->line;
+}
+
+static int compare_targets(const void *left, const void *right)
+{
+	const struct summary_target *a = left, *b = right;
+
+	if (a->ns != b->ns)
+		return a->ns < b->ns ? 1 : -1;
+	if (a->row != b->row)
+		return a->row < b->row ? -1 : 1;
+	return a->state != b->state ? (int)a->state - (int)b->state : strcmp(a->target, b->target);
+}
+
+/* Sorts the rows, and has the lines and targets follow them to their new places. */
+static int sort(struct summary *summary)
+{
+	size_t count = (size_t)summary->row_count + 1;
+	struct order *order = calloc(count, sizeof(*order));
+	uint32_t *place = calloc(count, sizeof(*place)), at;
+
+	if (!order || !place) {
+		free(order);
+		free(place);
+		return -ENOMEM;
+	}
+	for (at = 0; at < summary->row_count; at++) {
+		summary->rows[at].self_ns = states_sum(summary->rows[at].self);
+		summary->rows[at].total_ns = states_sum(summary->rows[at].total);
+		order[at] = (struct order){.row = at, .values = summary->rows[at]};
+	}
+	qsort(order, summary->row_count, sizeof(*order), compare_rows);
+	for (at = 0; at < summary->row_count; at++) {
+		summary->rows[at] = order[at].values;
+		place[order[at].row] = at;
+	}
+	for (at = 0; at < summary->line_count; at++)
+		summary->lines[at].row = place[summary->lines[at].row];
+	for (at = 0; at < summary->target_count; at++)
+		summary->targets[at].row = place[summary->targets[at].row];
+	if (summary->line_count)
+		qsort(summary->lines, summary->line_count, sizeof(*summary->lines), compare_lines);
+	if (summary->target_count)
+		qsort(summary->targets, summary->target_count, sizeof(*summary->targets),
+		      compare_targets);
+	free(order);
+	free(place);
+	return 0;
+}
+
+static int build(struct builder *builder)
+{
+	const struct profile *profile = builder->profile;
+	uint32_t at;
+	int result;
+
+	builder->seen = calloc((size_t)profile->function_count + 1, sizeof(*builder->seen));
+	builder->thread_rows = malloc(profile->string_count * sizeof(*builder->thread_rows));
+	if (!builder->seen || !builder->thread_rows)
+		return -ENOMEM;
+	memset(builder->thread_rows, 0xff, profile->string_count * sizeof(*builder->thread_rows));
+	result = add_function_rows(builder);
+	for (at = 0; at < profile->sample_count && !result; at++) {
+		builder->sample = at + 1;
+		result = add_sample(builder, &profile->samples[at]);
+	}
+	if (!result)
+		result = add_totals(builder);
+	return result ? result : sort(builder->summary);
+}
+
+int summary_make(const struct profile *profile, struct summary **summary)
+{
+	struct builder builder = {.profile = profile};
+	int result = -ENOMEM;
+
+	builder.summary = calloc(1, sizeof(*builder.summary));
+	if (builder.summary)
+		result = build(&builder);
+	free(builder.seen);
+	free(builder.thread_rows);
+	table_clear(&builder.lines);
+	table_clear(&builder.targets);
+	if (result)
+		summary_free(builder.summary);
+	else
+		*summary = builder.summary;
+	return result;
+}
+
+void summary_free(struct summary *summary)
+{
+	uint32_t at;
+
+	if (!summary)
+		return;
+	for (at = 0; at < summary->label_count; at++)
+		free(summary->labels[at]);
+	free(summary->labels);
+	free(summary->rows);
+	free(summary->lines);
+	free(summary->targets);
+	free(summary);
+}

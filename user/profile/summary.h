@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Owns the tables that are computed from a profile: time by function, by line, and by what was
+ * waited for. Leaves to user/views how they look, to verdict.c what they mean.
+ */
+#ifndef PYEBPF_SUMMARY_H
+#define PYEBPF_SUMMARY_H
+
+#include "profile/profile.h"
+
+/*
+ * A function's time. Of a Python function, `self` is all time in which it was the innermost Python
+ * function, whatever it had called in C or in the kernel; of a native or kernel function, the time
+ * in which it was the innermost frame. So time is charged once among the rows with `charged`, and
+ * they add up to summary.states.
+ *
+ * Time without a Python function has rows of its own, with `charged`, by the thread's name:
+ * "[no Python frame]". Time that a thread's ledger has and no sample stands for is in the row
+ * "[not sampled]".
+ */
+struct summary_row {
+	const char *name;
+	const char
+		*file; /* co_filename, a module's path, or of rows without a function, the thread */
+	int32_t line;  /* co_firstlineno; 0: none */
+	enum function_kind kind;
+	bool charged;
+	int64_t self[STATE_COUNT];
+	int64_t total[STATE_COUNT];  /* recursive functions count once a stack */
+	int64_t running[LEAF_COUNT]; /* self[STATE_RUNNING], by what was running */
+	int64_t waits;             /* times that a thread blocked with the function on its stack */
+	int64_t self_ns, total_ns; /* sums over the states */
+};
+
+/* self of a row, by the line that was being run; 0: not known. Sorted by row and line. */
+struct summary_line {
+	uint32_t row;
+	int32_t line;
+	int64_t ns[STATE_COUNT];
+};
+
+/* What the threads waited for in a charged row. The largest first. */
+struct summary_target {
+	uint32_t row;
+	enum state state;
+	const char *target;
+	int64_t ns;
+	int64_t waits;
+};
+
+struct summary {
+	struct summary_row *rows; /* the largest self time first */
+	struct summary_line *lines;
+	struct summary_target *targets;
+	uint32_t row_count, line_count, target_count;
+	int64_t states[STATE_COUNT]; /* of all threads, from their ledgers */
+	int64_t running[LEAF_COUNT];
+	char **labels; /* texts that the rows point to */
+	uint32_t label_count;
+};
+
+/* Stores a summary, to be freed by summary_free() before the profile. Returns 0 or -ENOMEM. */
+int summary_make(const struct profile *profile, struct summary **summary);
+void summary_free(struct summary *summary);
+
+int64_t states_sum(const int64_t states[STATE_COUNT]);
+
+#endif
