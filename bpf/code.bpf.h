@@ -12,27 +12,29 @@
 #include "scratch.bpf.h"
 
 /* 32 bits that tell a code object from others at its address; 0 if a probe does that. */
-static __always_inline __u32 code_identity(const struct process_config *process, __u64 code,
-					   struct scratch *scratch, struct task_struct *task)
+CHECKED_ONCE __u32 code_identity(const struct process_config *process, __u64 code,
+				 struct scratch *scratch, subject_t subject)
 {
 	const struct python_layout *layout = &process->layout;
 	__u64 mix;
 
+	if (!process || !scratch)
+		return FRAME_UNNAMED;
 	if (process->identity == IDENTITY_FREED)
 		return 0;
 	if (layout->code_size > OBJECT_BYTES_MAX ||
-	    user_read(scratch->object, layout->code_size, code, task))
+	    user_read(scratch->object, layout->code_size, code, subject))
 		return FRAME_UNNAMED;
 	mix = layout->code_version ? (__u32)object_word(scratch, layout->code_version) : 0;
 	if (!mix) {
 		mix = (__u32)object_word(scratch, layout->code_first_line);
 		mix = (mix +
 		       user_read_word(object_word(scratch, layout->code_name) + layout->text_hash,
-				      task)) *
+				      subject)) *
 		      0xff51afd7ed558ccdULL;
 		mix = (mix + user_read_word(object_word(scratch, layout->code_filename) +
 						    layout->text_hash,
-					    task)) *
+					    subject)) *
 		      0xc4ceb9fe1a85ec53ULL;
 		mix ^= mix >> 32;
 	}
@@ -45,7 +47,7 @@ static __always_inline __u32 code_identity(const struct process_config *process,
  * 0: not readable.
  */
 static __always_inline __u32 text_read(const struct python_layout *layout, __u64 address,
-				       struct task_struct *task, __u8 *head, struct text_part *part,
+				       subject_t subject, __u8 *head, struct text_part *part,
 				       __u8 *to, __u32 most)
 {
 	__u64 length, data;
@@ -54,7 +56,7 @@ static __always_inline __u32 text_read(const struct python_layout *layout, __u64
 	part->width = 0;
 	part->bytes = 0;
 	part->cut = 0;
-	if (user_read(head, TEXT_HEAD_BYTES, address, task))
+	if (user_read(head, TEXT_HEAD_BYTES, address, subject))
 		return 0;
 	length = *(__u64 *)(head + (layout->text_length & 63));
 	state = *(__u32 *)(head + (layout->text_state & 63)) >> (layout->text_kind_shift & 31);
@@ -64,7 +66,7 @@ static __always_inline __u32 text_read(const struct python_layout *layout, __u64
 	data = address + (state & 16 ? layout->text_ascii_data : layout->text_compact_data);
 	part->cut = length > most / width;
 	bytes = part->cut ? most : length * width;
-	if (bytes > most || (bytes && user_read(to, bytes, data, task)))
+	if (bytes > most || (bytes && user_read(to, bytes, data, subject)))
 		return 0;
 	part->width = width;
 	part->bytes = bytes;
@@ -73,7 +75,7 @@ static __always_inline __u32 text_read(const struct python_layout *layout, __u64
 
 struct lines_send {
 	struct scratch *scratch;
-	struct task_struct *task;
+	subject_t subject;
 	__u64 data;
 	__u32 left;
 	__u32 sent;
@@ -89,7 +91,7 @@ static long lines_send_step(__u32 index, void *context)
 		return 1;
 	if (bytes > LINES_CHUNK)
 		bytes = LINES_CHUNK;
-	if (user_read(lines->data, bytes, send->data + send->sent, send->task))
+	if (user_read(lines->data, bytes, send->data + send->sent, send->subject))
 		return 1;
 	lines->offset = send->sent;
 	lines->bytes = bytes;
@@ -103,10 +105,10 @@ static long lines_send_step(__u32 index, void *context)
 
 /* Sends the line table, a bytes object, in pieces. Returns how much was sent. */
 static __always_inline __u32 lines_send(const struct python_layout *layout, struct scratch *scratch,
-					struct task_struct *task, __u64 table)
+					subject_t subject, __u64 table)
 {
-	struct lines_send send = {.scratch = scratch, .task = task};
-	__u64 bytes = user_read_word(table + layout->bytes_size, task);
+	struct lines_send send = {.scratch = scratch, .subject = subject};
+	__u64 bytes = user_read_word(table + layout->bytes_size, subject);
 
 	if (bytes > LINES_CHUNK * LINES_CHUNKS_MAX) {
 		loss_count(LOSS_LINES_CUT);
@@ -122,15 +124,17 @@ static __always_inline __u32 lines_send(const struct python_layout *layout, stru
  * Tells user space of a code object. Returns 0; -1: it could not be read or sent; -2: it is not a
  * code object.
  */
-static __noinline int code_send(const struct process_config *process, struct scratch *scratch,
-				struct task_struct *task, __u64 code, __u32 identity)
+CHECKED_ONCE int code_send(const struct process_config *process, struct scratch *scratch,
+			   subject_t subject, __u64 code, __u32 identity)
 {
 	const struct python_layout *layout = &process->layout;
 	struct code_record *record = &scratch->code;
 	__u32 name, filename, bytes;
 
+	if (!process || !scratch)
+		return -1;
 	if (layout->code_size > OBJECT_BYTES_MAX ||
-	    user_read(scratch->object, layout->code_size, code, task))
+	    user_read(scratch->object, layout->code_size, code, subject))
 		return -1;
 	if (object_word(scratch, layout->object_type) != process->code_type)
 		return -2;
@@ -138,12 +142,12 @@ static __noinline int code_send(const struct process_config *process, struct scr
 			 object_word(scratch, layout->code_qualified_name
 						      ? layout->code_qualified_name
 						      : layout->code_name),
-			 task, scratch->text, &record->name, record->text, NAME_BYTES_MAX);
+			 subject, scratch->text, &record->name, record->text, NAME_BYTES_MAX);
 	if (!record->name.width || name > NAME_BYTES_MAX)
 		return -1;
-	filename =
-		text_read(layout, object_word(scratch, layout->code_filename), task, scratch->text,
-			  &record->filename, record->text + name, FILENAME_BYTES_MAX);
+	filename = text_read(layout, object_word(scratch, layout->code_filename), subject,
+			     scratch->text, &record->filename, record->text + name,
+			     FILENAME_BYTES_MAX);
 	if (!record->filename.width || filename > FILENAME_BYTES_MAX)
 		return -1;
 	if (record->name.cut || record->filename.cut)
@@ -155,7 +159,7 @@ static __noinline int code_send(const struct process_config *process, struct scr
 	scratch->lines.head.pid = record->head.pid;
 	scratch->lines.head.process = process->index;
 	record->lines_bytes =
-		lines_send(layout, scratch, task, object_word(scratch, layout->code_line_table));
+		lines_send(layout, scratch, subject, object_word(scratch, layout->code_line_table));
 	bytes = offsetof(struct code_record, text) + name + filename;
 	record->head.kind = RECORD_CODE;
 	record->head.process = process->index;

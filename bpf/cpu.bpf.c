@@ -45,7 +45,8 @@ int sample_cpu(struct sampled_registers *registers)
 		sample_add_kernel(sampling.sample,
 				  bpf_get_stack(registers, sampling.sample->kernel,
 						sizeof(sampling.sample->kernel), 0));
-	sample_end(&sampling, thread, task);
+	sample_add_python(&sampling, thread, task, OWN_THREAD);
+	sample_end(&sampling);
 	return 0;
 }
 

@@ -14,7 +14,7 @@ struct frame_walk {
 	struct scratch *scratch;
 	struct sample_record *sample;
 	struct code_set *known;
-	struct task_struct *task;
+	subject_t subject;
 	__u64 frame;
 	__u64 window_start; /* address of scratch->window's first byte */
 	__u32 window_bytes; /* that are valid */
@@ -43,7 +43,7 @@ static __always_inline int frame_load(struct frame_walk *walk, __u32 *offset)
 		bytes += walk->frame - start;
 	}
 	walk->window_bytes = 0;
-	if (bytes > WINDOW_BYTES || user_read(walk->scratch->window, bytes, start, walk->task))
+	if (bytes > WINDOW_BYTES || user_read(walk->scratch->window, bytes, start, walk->subject))
 		return -1;
 	walk->window_start = start;
 	walk->window_bytes = bytes;
@@ -69,7 +69,7 @@ static __always_inline __s32 frame_instruction(const struct python_layout *layou
 static __always_inline void frame_keep(struct frame_walk *walk, __u64 code, __s32 instruction)
 {
 	struct scratch *scratch = walk->scratch;
-	__u32 identity = code_identity(walk->process, code, scratch, walk->task);
+	__u32 identity = code_identity(walk->process, code, scratch, walk->subject);
 	__u32 index = walk->count;
 	struct python_frame *frame;
 
@@ -133,7 +133,7 @@ static long frame_name_step(__u32 step, void *context)
 	key = code_key(walk->process, frame->code, frame->identity);
 	if (code_set_holds(walk->known, key))
 		return 0;
-	error = code_send(walk->process, scratch, walk->task, frame->code, frame->identity);
+	error = code_send(walk->process, scratch, walk->subject, frame->code, frame->identity);
 	if (!error) {
 		code_set_add(walk->known, key);
 		return 0;
@@ -150,40 +150,45 @@ static long frame_name_step(__u32 step, void *context)
 }
 
 static __always_inline __u64 frame_innermost(const struct process_config *process,
-					     const struct scratch *scratch,
-					     struct task_struct *task)
+					     const struct scratch *scratch, subject_t subject)
 {
 	__u64 frame = object_word(scratch, process->layout.thread_frame);
 
 	if (process->layout.frame_model != FRAME_MODEL_CFRAME || !frame)
 		return frame;
-	return user_read_word(frame + process->layout.cframe_current_frame, task);
+	return user_read_word(frame + process->layout.cframe_current_frame, subject);
 }
 
-/* Fills in the sample's Python frames and flags, and has all their code objects named. */
-static __always_inline void frames_walk(struct thread *thread, struct task_struct *task,
-					const struct process_config *process,
-					struct scratch *scratch, struct sample_record *sample)
+/*
+ * Fills in the sample's Python frames and flags, and has all their code objects named. Returns
+ * -1 where there are none.
+ */
+CHECKED_ONCE int frames_walk(struct thread *thread, subject_t subject,
+			     const struct process_config *process, struct scratch *scratch,
+			     struct sample_record *sample)
 {
 	struct frame_walk walk = {
-		.process = process, .scratch = scratch, .sample = sample, .task = task};
+		.process = process, .scratch = scratch, .sample = sample, .subject = subject};
 
+	if (!thread || !process || !scratch || !sample)
+		return -1;
 	walk.known = code_set_find();
 	if (!walk.known)
-		return;
-	if (python_thread_load(thread, task, process, scratch)) {
+		return -1;
+	if (python_thread_load(thread, subject, process, scratch)) {
 		sample->flags |= SAMPLE_NO_THREAD;
-		return;
+		return -1;
 	}
 	scratch->unnamed_count = 0;
 	scratch->code.head.pid = sample->head.pid;
-	walk.frame = frame_innermost(process, scratch, task);
+	walk.frame = frame_innermost(process, scratch, subject);
 	bpf_loop(2 * PYTHON_FRAMES_MAX, frame_walk_step, &walk, 0);
 	if (sample->flags & SAMPLE_CUT)
 		loss_count(LOSS_STACK_CUT);
 	if (scratch->unnamed_count)
 		bpf_loop(scratch->unnamed_count, frame_name_step, &walk, 0);
 	sample->python_count = walk.count;
+	return 0;
 }
 
 #endif

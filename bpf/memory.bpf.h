@@ -9,22 +9,45 @@
 
 #include "kernel.h"
 
+/*
+ * The thread that is looked at. In a program that looks at its own thread it is no pointer, so
+ * that functions can be CHECKED_ONCE: global ones, which the verifier checks for themselves and
+ * not again at each call with all that the caller may have come from.
+ */
+#ifdef READ_OTHER_TASK
+typedef struct task_struct *subject_t;
+#define CHECKED_ONCE static __noinline
+
+static __always_inline struct task_struct *subject_task(subject_t subject)
+{
+	return subject;
+}
+#else
+typedef __u64 subject_t;
+#define CHECKED_ONCE __weak
+#define OWN_THREAD   0
+
+static __always_inline struct task_struct *subject_task(subject_t subject)
+{
+	return bpf_get_current_task_btf();
+}
+#endif
+
 /* Reads `bytes` at a user address; 0, or not 0 with *to unspecified. */
-static __always_inline long user_read(void *to, __u32 bytes, __u64 address,
-				      struct task_struct *task)
+static __always_inline long user_read(void *to, __u32 bytes, __u64 address, subject_t subject)
 {
 #ifdef READ_OTHER_TASK
-	return bpf_copy_from_user_task(to, bytes, (const void *)address, task, 0);
+	return bpf_copy_from_user_task(to, bytes, (const void *)address, subject, 0);
 #else
 	return bpf_probe_read_user(to, bytes, (const void *)address);
 #endif
 }
 
-static __always_inline __u64 user_read_word(__u64 address, struct task_struct *task)
+static __always_inline __u64 user_read_word(__u64 address, subject_t subject)
 {
 	__u64 word = 0;
 
-	return user_read(&word, sizeof(word), address, task) ? 0 : word;
+	return user_read(&word, sizeof(word), address, subject) ? 0 : word;
 }
 
 /* The system call a thread is in. */

@@ -8,14 +8,6 @@
 #include "ledger.bpf.h"
 #include "sample.bpf.h"
 
-/* Checked by the verifier once, for it is the largest part here; `slot` is an enum poll_slot. */
-__s32 wait_classify_own(struct thread *thread, __u64 now, __u32 slot)
-{
-	struct task_struct *task = bpf_get_current_task_btf();
-
-	return thread ? wait_classify(thread, task, now, slot) : -1;
-}
-
 static __always_inline void thread_leave(struct thread *thread, struct task_struct *task,
 					 bool preempted, __u64 now)
 {
@@ -27,7 +19,7 @@ static __always_inline void thread_leave(struct thread *thread, struct task_stru
 		return;
 	thread->task_state = state;
 	thread->in_io_wait = BPF_CORE_READ_BITFIELD_PROBED(task, in_iowait);
-	wait_classify_own(thread, now, POLL_SWITCH);
+	wait_classify(thread, OWN_THREAD, now, POLL_SWITCH);
 }
 
 SEC("tp_btf/sched_switch")
@@ -67,7 +59,7 @@ static __always_inline __s32 wait_descriptor(struct thread *thread, __u64 now)
 	if (call < 0 || state == STATE_GIL || state == STATE_LOCK || state == STATE_SLEEP ||
 	    state == STATE_STOPPED)
 		return -1;
-	descriptor = wait_classify_own(thread, now, POLL_RETURN);
+	descriptor = wait_classify(thread, OWN_THREAD, now, POLL_RETURN);
 	if (thread->syscall != call)
 		descriptor = -1;
 	thread->state = state;
@@ -90,7 +82,7 @@ static __always_inline void thread_return(void *context)
 		return;
 	now = bpf_ktime_get_ns();
 	if (unknown) {
-		descriptor = wait_classify_own(thread, now, POLL_RETURN);
+		descriptor = wait_classify(thread, OWN_THREAD, now, POLL_RETURN);
 		thread->unknown_ns = 0;
 		ledger_wait_end(thread, thread->state, unknown);
 	} else if (thread->capture.ns) {
@@ -101,7 +93,8 @@ static __always_inline void thread_return(void *context)
 		sample_add_kernel(sampling.sample,
 				  bpf_get_stack(context, sampling.sample->kernel,
 						sizeof(sampling.sample->kernel), 0));
-		sample_end(&sampling, thread, task);
+		sample_add_python(&sampling, thread, task, OWN_THREAD);
+		sample_end(&sampling);
 	}
 	__builtin_memset(&thread->capture, 0, sizeof(thread->capture));
 }

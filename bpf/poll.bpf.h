@@ -75,9 +75,9 @@ static __always_inline __u32 kind_state(__u32 kind)
 	return STATE_OTHER;
 }
 
-static __always_inline __u32 descriptor_state(struct task_struct *task, __u32 descriptor)
+static __always_inline __u32 descriptor_state(subject_t subject, __u32 descriptor)
 {
-	struct descriptor_table table = descriptor_table_read(task);
+	struct descriptor_table table = descriptor_table_read(subject_task(subject));
 	__u32 state = kind_state(descriptor_kind(table.files, table.owner, descriptor));
 
 	return state == STATE_ACCEPT ? STATE_SOCKET : state;
@@ -109,16 +109,15 @@ static __always_inline __u32 poll_set_state(const struct poll_set *set, __u32 wa
 	return kind_state(kind);
 }
 
-static __noinline int poll_set_read(struct task_struct *task, struct syscall *call,
-				    struct poll_set *set)
+static __noinline int poll_set_read(subject_t subject, struct syscall *call, struct poll_set *set)
 {
-	struct descriptor_table table = descriptor_table_read(task);
+	struct descriptor_table table = descriptor_table_read(subject_task(subject));
 	__u32 count = call->arguments[1] > POLL_LOOK_MAX ? POLL_LOOK_MAX : call->arguments[1];
 	__u32 bytes = count * sizeof(set->entries[0]);
 	__u32 i;
 
 	if (bytes > sizeof(set->entries) ||
-	    user_read(set->entries, bytes, call->arguments[0], task))
+	    user_read(set->entries, bytes, call->arguments[0], subject))
 		return -1;
 	for (i = 0; i < POLL_LOOK_MAX && i < count; i++)
 		if (set->entries[i].descriptor >= 0)
@@ -150,8 +149,7 @@ static long select_walk_step(__u32 descriptor, void *context)
 	return 0;
 }
 
-static __noinline int select_set_read(struct task_struct *task, struct syscall *call,
-				      struct poll_set *set)
+static __noinline int select_set_read(subject_t subject, struct syscall *call, struct poll_set *set)
 {
 	struct select_walk walk = {.set = set};
 	__u32 count = call->arguments[0] > 1024 ? 1024 : call->arguments[0];
@@ -163,18 +161,17 @@ static __noinline int select_set_read(struct task_struct *task, struct syscall *
 	__builtin_memset(set->words, 0, sizeof(set->words));
 	for (i = 0; i < 3; i++)
 		if (call->arguments[i + 1] &&
-		    user_read(set->words[i], bytes, call->arguments[i + 1], task))
+		    user_read(set->words[i], bytes, call->arguments[i + 1], subject))
 			return -1;
-	walk.table = descriptor_table_read(task);
+	walk.table = descriptor_table_read(subject_task(subject));
 	bpf_loop(count, select_walk_step, &walk, 0);
 	return 0;
 }
 
 /* Looks at the first items of the interest set: a tree of struct epitem (fs/eventpoll.c). */
-static __noinline int epoll_set_read(struct task_struct *task, struct syscall *call,
-				     struct poll_set *set)
+static __noinline int epoll_set_read(subject_t subject, struct syscall *call, struct poll_set *set)
 {
-	struct descriptor_table table = descriptor_table_read(task);
+	struct descriptor_table table = descriptor_table_read(subject_task(subject));
 	struct file *file = descriptor_file(table.files, call->arguments[0]);
 	struct eventpoll *eventpoll = (struct eventpoll *)BPF_CORE_READ(file, private_data);
 	__u32 visited;
@@ -212,23 +209,23 @@ static __always_inline bool call_timed(__u32 wait, struct syscall *call)
 }
 
 /* The state of a wait in one of the three; *descriptor becomes the one waited on, if it is one. */
-static __noinline __u32 poll_state(struct task_struct *task, struct syscall *call, __u32 wait,
-				   __u32 slot, __s32 *descriptor)
+CHECKED_ONCE __u32 poll_state(subject_t subject, struct syscall *call, __u32 wait, __u32 slot,
+			      __s32 *descriptor)
 {
 	struct poll_set *set = bpf_map_lookup_elem(&poll_sets, &slot);
 	int error;
 
-	if (!set)
+	if (!set || !call || !descriptor)
 		return STATE_POLL;
 	set->kinds = 0;
 	set->count = 0;
 	set->descriptor = -1;
 	if (wait == WAIT_POLL)
-		error = poll_set_read(task, call, set);
+		error = poll_set_read(subject, call, set);
 	else if (wait == WAIT_SELECT)
-		error = select_set_read(task, call, set);
+		error = select_set_read(subject, call, set);
 	else
-		error = epoll_set_read(task, call, set);
+		error = epoll_set_read(subject, call, set);
 	if (error)
 		return STATE_POLL;
 	if (set->count == 1)

@@ -23,7 +23,7 @@ static __always_inline struct process_config *process_find(struct task_struct *t
 
 struct thread_search {
 	const struct process_config *process;
-	struct task_struct *task;
+	subject_t subject;
 	__u64 thread_pointer;
 	__u64 interpreter;
 	__u64 first; /* thread state of the thread, in whatever interpreter */
@@ -44,14 +44,14 @@ static long thread_search_step(__u32 index, void *context)
 
 	if (!thread) {
 		search->interpreter = user_read_word(search->interpreter + layout->interpreter_next,
-						     search->task);
+						     search->subject);
 		if (!search->interpreter)
 			return 1;
 		search->next = user_read_word(
-			search->interpreter + layout->interpreter_threads_head, search->task);
+			search->interpreter + layout->interpreter_threads_head, search->subject);
 		return 0;
 	}
-	if (user_read(&word, sizeof(word), thread + layout->thread_id, search->task)) {
+	if (user_read(&word, sizeof(word), thread + layout->thread_id, search->subject)) {
 		search->unreadable = 1;
 		return 1;
 	}
@@ -60,13 +60,13 @@ static long thread_search_step(__u32 index, void *context)
 			search->first = thread;
 			search->first_interpreter = search->interpreter;
 		}
-		if (user_read_word(thread + layout->thread_frame, search->task)) {
+		if (user_read_word(thread + layout->thread_frame, search->subject)) {
 			search->running = thread;
 			search->running_interpreter = search->interpreter;
 			return 1;
 		}
 	}
-	search->next = user_read_word(thread + layout->thread_next, search->task);
+	search->next = user_read_word(thread + layout->thread_next, search->subject);
 	return 0;
 }
 
@@ -75,21 +75,23 @@ static long thread_search_step(__u32 index, void *context)
  * in several is in the newest in which it has frames. Fills thread->python_*; returns 0, or -1:
  * it has none, or the lists could not be read (counted).
  */
-static __noinline int python_thread_search(struct thread *thread, struct task_struct *task,
-					   const struct process_config *process)
+CHECKED_ONCE int python_thread_search(struct thread *thread, subject_t subject,
+				      const struct process_config *process)
 {
 	const struct python_layout *layout = &process->layout;
-	struct thread_search search = {.process = process, .task = task};
-	__u64 head = user_read_word(process->runtime + layout->runtime_interpreters_head, task);
-	__u64 interpreter;
+	struct thread_search search = {.process = process, .subject = subject};
+	__u64 head, interpreter;
 
+	if (!thread || !process)
+		return -1;
+	head = user_read_word(process->runtime + layout->runtime_interpreters_head, subject);
 	thread->python_thread = 0;
 	thread->gil = 0;
 	if (!head)
 		return -1;
-	search.thread_pointer = thread_pointer_read(task);
+	search.thread_pointer = thread_pointer_read(subject_task(subject));
 	search.interpreter = head;
-	search.next = user_read_word(head + layout->interpreter_threads_head, task);
+	search.next = user_read_word(head + layout->interpreter_threads_head, subject);
 	bpf_loop(PYTHON_THREADS_MAX, thread_search_step, &search, 0);
 	if (search.unreadable)
 		loss_count(LOSS_THREAD_STATE);
@@ -99,9 +101,9 @@ static __noinline int python_thread_search(struct thread *thread, struct task_st
 	interpreter = search.running ? search.running_interpreter : search.first_interpreter;
 	/* With more than one interpreter the thread may move: never trust what was found. */
 	thread->python_interpreter =
-		user_read_word(head + layout->interpreter_next, task) ? 0 : head;
+		user_read_word(head + layout->interpreter_next, subject) ? 0 : head;
 	if (layout->interpreter_gil)
-		thread->gil = user_read_word(interpreter + layout->interpreter_gil, task);
+		thread->gil = user_read_word(interpreter + layout->interpreter_gil, subject);
 	return 0;
 }
 
@@ -109,8 +111,7 @@ static __noinline int python_thread_search(struct thread *thread, struct task_st
  * Proves that the PyThreadState that scratch->object holds is the thread's and still in the list:
  * C code that enters Python by PyGILState_Ensure makes a new one each time.
  */
-static __always_inline bool python_thread_proven(const struct thread *thread,
-						 struct task_struct *task,
+static __always_inline bool python_thread_proven(const struct thread *thread, subject_t subject,
 						 const struct process_config *process,
 						 const struct scratch *scratch)
 {
@@ -118,17 +119,17 @@ static __always_inline bool python_thread_proven(const struct thread *thread,
 	__u64 previous = object_word(scratch, layout->thread_prev);
 	__u64 link;
 
-	if (object_word(scratch, layout->thread_id) != thread_pointer_read(task))
+	if (object_word(scratch, layout->thread_id) != thread_pointer_read(subject_task(subject)))
 		return false;
 	if (previous)
 		link = previous + layout->thread_next;
 	else
 		link = object_word(scratch, layout->thread_interpreter) +
 		       layout->interpreter_threads_head;
-	return user_read_word(link, task) == thread->python_thread;
+	return user_read_word(link, subject) == thread->python_thread;
 }
 
-static __always_inline int python_thread_read(const struct thread *thread, struct task_struct *task,
+static __always_inline int python_thread_read(const struct thread *thread, subject_t subject,
 					      const struct process_config *process,
 					      struct scratch *scratch)
 {
@@ -136,31 +137,31 @@ static __always_inline int python_thread_read(const struct thread *thread, struc
 
 	if (bytes > OBJECT_BYTES_MAX)
 		return -1;
-	return user_read(scratch->object, bytes, thread->python_thread, task) ? -1 : 0;
+	return user_read(scratch->object, bytes, thread->python_thread, subject) ? -1 : 0;
 }
 
 /* Leaves the thread's own PyThreadState in scratch->object. Returns 0, or -1: it has none. */
-static __always_inline int python_thread_load(struct thread *thread, struct task_struct *task,
+static __always_inline int python_thread_load(struct thread *thread, subject_t subject,
 					      const struct process_config *process,
 					      struct scratch *scratch)
 {
 	__u64 head = process->runtime + process->layout.runtime_interpreters_head;
 
 	if (thread->python_thread && thread->python_interpreter &&
-	    thread->python_interpreter == user_read_word(head, task) &&
-	    !python_thread_read(thread, task, process, scratch) &&
-	    python_thread_proven(thread, task, process, scratch))
+	    thread->python_interpreter == user_read_word(head, subject) &&
+	    !python_thread_read(thread, subject, process, scratch) &&
+	    python_thread_proven(thread, subject, process, scratch))
 		return 0;
-	if (python_thread_search(thread, task, process))
+	if (python_thread_search(thread, subject, process))
 		return -1;
-	return python_thread_read(thread, task, process, scratch);
+	return python_thread_read(thread, subject, process, scratch);
 }
 
 /* Tells whether a futex of the thread at `address` belongs to the GIL that it needs. */
-static __always_inline bool python_gil_contains(struct thread *thread, struct task_struct *task,
+static __always_inline bool python_gil_contains(struct thread *thread, subject_t subject,
 						__u64 address, __u64 now)
 {
-	const struct process_config *process = process_find(task);
+	const struct process_config *process = process_find(subject_task(subject));
 	const struct python_layout *layout;
 	__u64 gil;
 
@@ -175,7 +176,7 @@ static __always_inline bool python_gil_contains(struct thread *thread, struct ta
 		if (thread->searched_ns && now - thread->searched_ns < GIL_SEARCH_PAUSE_NS)
 			return false;
 		thread->searched_ns = now;
-		python_thread_search(thread, task, process);
+		python_thread_search(thread, subject, process);
 	}
 	return thread->gil && address - thread->gil < layout->gil_size;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 /*
  * Owns a sample: what it says of its thread, in which order it is filled and sent. Programs take
- * one with sample_begin(), add what only they know, and finish it with sample_end().
+ * one with sample_begin(), add to it what they know, and finish it with sample_end().
  */
 #ifndef PYEBPF_SAMPLE_BPF_H
 #define PYEBPF_SAMPLE_BPF_H
@@ -70,21 +70,25 @@ static __always_inline void sample_send(struct sample_record *sample)
 	emit(sample, bytes, true, LOSS_RING_FULL);
 }
 
-/* Adds the Python stack, sends the sample and gives the scratch memory back. */
-static __always_inline void sample_end(struct sampling *sampling, struct thread *thread,
-				       struct task_struct *task)
+static __always_inline void sample_add_python(struct sampling *sampling, struct thread *thread,
+					      struct task_struct *task, subject_t subject)
 {
 	struct process_config *process = process_find(task);
 	struct sample_record *sample = sampling->sample;
 
-	if (process) {
-		sample->head.process = process->index;
-		if (process->layout.version)
-			frames_walk(thread, task, process, sampling->scratch, sample);
-		else
-			sample->flags |= SAMPLE_NOT_PYTHON;
-		sample_send(sample);
-	}
+	if (!process)
+		return;
+	sample->head.process = process->index;
+	if (process->layout.version)
+		frames_walk(thread, subject, process, sampling->scratch, sample);
+	else
+		sample->flags |= SAMPLE_NOT_PYTHON;
+}
+
+/* Sends the sample and gives the scratch memory back. */
+static __always_inline void sample_end(struct sampling *sampling)
+{
+	sample_send(sampling->sample);
 	scratch_release(sampling->scratch);
 }
 

@@ -39,28 +39,22 @@ static __always_inline void thread_capture(struct bpf_iter__task *context, struc
 					   __s32 descriptor)
 {
 	struct sampling sampling;
-	struct process_config *process = process_find(task);
 	struct sample_record *sample;
 
-	if (!process || sample_begin(&sampling, SCRATCH_SNAPSHOT, task))
+	if (sample_begin(&sampling, SCRATCH_SNAPSHOT, task))
 		return;
 	sample = sampling.sample;
 	sample_add_wait(sample, thread, task, descriptor);
 	sample_add_kernel(sample,
 			  bpf_get_task_stack(task, sample->kernel, sizeof(sample->kernel), 0));
-	sample->head.process = process->index;
-	if (process->layout.version)
-		frames_walk(thread, task, process, sampling.scratch, sample);
-	else
-		sample->flags |= SAMPLE_NOT_PYTHON;
+	sample_add_python(&sampling, thread, task, task);
 	if (task->on_cpu || task_switches(task) != switches) {
 		loss_count(LOSS_WAIT_STACK);
 		sample->python_count = 0;
 		sample->kernel_count = 0;
 		sample->flags |= SAMPLE_UNREAD;
 	}
-	sample_send(sample);
-	scratch_release(sampling.scratch);
+	sample_end(&sampling);
 }
 
 /*

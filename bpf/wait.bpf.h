@@ -22,7 +22,7 @@
  * continues it if this one ran out, and came at once.
  */
 static __always_inline void gil_wait_begin(struct thread *thread, struct syscall *call, __u64 now,
-					   struct task_struct *task)
+					   subject_t subject)
 {
 	__u64 deadline[2] = {};
 
@@ -32,20 +32,20 @@ static __always_inline void gil_wait_begin(struct thread *thread, struct syscall
 	thread->gil_deadline_ns = 0;
 	if (call->arguments[3] && !(call->arguments[1] & FUTEX_CLOCK_REALTIME_FLAG) &&
 	    (call->arguments[1] & FUTEX_COMMAND_MASK) == FUTEX_COMMAND_WAIT_BITSET &&
-	    !user_read(deadline, sizeof(deadline), call->arguments[3], task))
+	    !user_read(deadline, sizeof(deadline), call->arguments[3], subject))
 		thread->gil_deadline_ns = deadline[0] * 1000000000ULL + deadline[1];
 }
 
-static __always_inline __u32 wait_futex(struct thread *thread, struct task_struct *task,
+static __always_inline __u32 wait_futex(struct thread *thread, subject_t subject,
 					struct syscall *call, __u64 now)
 {
-	if (!python_gil_contains(thread, task, call->arguments[0], now))
+	if (!python_gil_contains(thread, subject, call->arguments[0], now))
 		return STATE_LOCK;
-	gil_wait_begin(thread, call, now, task);
+	gil_wait_begin(thread, call, now, subject);
 	return STATE_GIL;
 }
 
-static __always_inline __u32 wait_syscall(struct thread *thread, struct task_struct *task,
+static __always_inline __u32 wait_syscall(struct thread *thread, subject_t subject,
 					  struct syscall *call, __u64 now, __u32 slot,
 					  __s32 *descriptor)
 {
@@ -56,7 +56,7 @@ static __always_inline __u32 wait_syscall(struct thread *thread, struct task_str
 	switch (wait) {
 	case WAIT_DESCRIPTOR:
 		*descriptor = call->arguments[0];
-		state = descriptor_state(task, *descriptor);
+		state = descriptor_state(subject, *descriptor);
 		return state == STATE_ACCEPT ? STATE_SOCKET : state;
 	case WAIT_ACCEPT:
 		*descriptor = call->arguments[0];
@@ -64,9 +64,9 @@ static __always_inline __u32 wait_syscall(struct thread *thread, struct task_str
 	case WAIT_POLL:
 	case WAIT_SELECT:
 	case WAIT_EPOLL:
-		return poll_state(task, call, wait, slot, descriptor);
+		return poll_state(subject, call, wait, slot, descriptor);
 	case WAIT_FUTEX:
-		return wait_futex(thread, task, call, now);
+		return wait_futex(thread, subject, call, now);
 	case WAIT_FILE:
 		*descriptor = call->arguments[0];
 		return STATE_FILE;
@@ -82,19 +82,20 @@ static __always_inline __u32 wait_syscall(struct thread *thread, struct task_str
  * Finds the state of a thread that blocks, or that blocked and has not left its system call.
  * `slot` is an enum poll_slot. Returns the descriptor that it waits on; -1: none, or several.
  */
-static __always_inline __s32 wait_classify(struct thread *thread, struct task_struct *task,
-					   __u64 now, __u32 slot)
+CHECKED_ONCE __s32 wait_classify(struct thread *thread, subject_t subject, __u64 now, __u32 slot)
 {
 	struct syscall call;
 	__s32 descriptor = -1;
 
-	syscall_read(task, &call);
+	if (!thread)
+		return -1;
+	syscall_read(subject_task(subject), &call);
 	thread->continued = 0;
 	thread->syscall = call.number;
 	if (thread->task_state & (TASK_STOPPED_STATE | TASK_TRACED_STATE | TASK_FROZEN_STATE))
 		thread->state = STATE_STOPPED;
 	else if (call.number >= 0)
-		thread->state = wait_syscall(thread, task, &call, now, slot, &descriptor);
+		thread->state = wait_syscall(thread, subject, &call, now, slot, &descriptor);
 	else
 		thread->state = thread->in_io_wait ? STATE_FAULT : STATE_OTHER;
 	if (thread->state != STATE_GIL)

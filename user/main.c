@@ -43,10 +43,10 @@ static void set_locale(void)
 /* What could not be written must not pass for success. */
 static int finish_output(int status)
 {
-	if (!ferror(stdout) && !fflush(stdout))
+	if ((!ferror(stdout) && !fflush(stdout)) || status)
 		return status;
 	perror("pyebpf: cannot write to standard output");
-	return status ? status : EXIT_FAILURE;
+	return EXIT_FAILURE;
 }
 
 int main(int argc, char **argv)
