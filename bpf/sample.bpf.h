@@ -43,7 +43,7 @@ static __always_inline void sample_add_kernel(struct sample_record *sample, long
 static __always_inline void sample_add_wait(struct sample_record *sample, struct thread *thread,
 					    struct task_struct *task, __s32 descriptor)
 {
-	sample->state = thread->state;
+	sample->state = thread->capture.ns ? thread->state : STATE_RUNQUEUE;
 	sample->ns = thread->capture.ns;
 	sample->length_ns = thread->capture.length_ns;
 	sample->runqueue_ns = thread->capture.runqueue_ns;

@@ -117,9 +117,15 @@ class Recording:
         self.profile = pprof.Profile(path)
 
     @property
+    def ledgers(self):
+        """All threads, also of what a process was before it turned into another program."""
+        return [thread for process in self.report["processes"] for thread in process["threads"]]
+
+    @property
     def threads(self):
+        """Threads of Python processes by their ids."""
         return {thread["tid"]: thread for process in self.report["processes"]
-                for thread in process["threads"]}
+                if process["python"] for thread in process["threads"]}
 
     def functions(self, name):
         return [each for each in self.report["functions"] if each["function"] == name]

@@ -30,7 +30,7 @@ def test_lines_differ_between_the_frames(recording):
     """The innermost descend() is at its loop, all others at the recursive call."""
     for sample in samples(recording, "burn_whole"):
         lines = [frame.line - frame.first for frame in sample.python if frame.name == "descend"]
-        assert lines == [4] * (len(lines) - 1) + [3]
+        assert lines == [5] * (len(lines) - 1) + [3]
 
 
 def test_deeper_stacks_are_cut_at_their_outer_end(recording):

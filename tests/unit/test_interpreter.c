@@ -17,6 +17,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -60,6 +61,7 @@ static struct target target_start(const char *command)
 	assert_int_equal(pipe(ends), 0);
 	target.pid = fork();
 	if (!target.pid) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL); /* a failed check ends the test at once */
 		dup2(ends[1], STDOUT_FILENO);
 		close(ends[0]);
 		execl("/bin/sh", "sh", "-c", line, NULL);
@@ -80,6 +82,17 @@ static void target_stop(const struct target *target)
 	waitpid(target->pid, NULL, 0);
 }
 
+/*
+ * 3.8 to 3.10 keep frames and code objects alike, but for the place of f_lasti and what a line
+ * table means: one's row cannot be refuted on another. There the version alone decides, which is
+ * read from the process itself.
+ */
+static bool are_alike(uint32_t one, uint32_t other)
+{
+	return one >= PYTHON_VERSION(3, 8) && one <= PYTHON_VERSION(3, 10) &&
+	       other >= PYTHON_VERSION(3, 8) && other <= PYTHON_VERSION(3, 10);
+}
+
 /* No row but the version's own may hold for it. */
 static void others_refused(const struct process *process, const struct interpreter *interpreter)
 {
@@ -90,7 +103,8 @@ static void others_refused(const struct process *process, const struct interpret
 		struct error error;
 
 		assert_int_equal(layout_from_table(PYTHON_VERSION(3, minor), &layout), 0);
-		if (layout.version == interpreter->layout.version)
+		if (layout.version == interpreter->layout.version ||
+		    are_alike(layout.version, interpreter->layout.version))
 			continue;
 		if (!layout_check(process, &layout, interpreter->runtime, &code_type, &error))
 			fail_msg("%s passes for 3.%u", interpreter->version, minor);

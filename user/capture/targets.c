@@ -86,6 +86,7 @@ struct targets *targets_new(struct profile *profile, struct recorder *recorder,
 	targets->profile = profile;
 	targets->recorder = recorder;
 	targets->session = session;
+	targets->next_index = 1; /* 0 is in records of processes that are gone */
 	recorder_on_event(recorder, target_changed, targets);
 	return targets;
 }

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Waits of every kind at once, each in a thread and a function of its own, a known number of times.
 
-Each waiting function is timed by a stopwatch around its call. Delays are made by a partner thread
-that sleeps, so every wait of the kinds in EXACT lasts DELAY, and blocks once each time.
+Each waiting function is timed by a stopwatch around its call. Delays are made by a partner thread,
+which begins to sleep when the other is about to wait: so each call blocks once, for about DELAY,
+where STATES says so.
 """
 import mmap
 import os
@@ -38,6 +39,20 @@ def think():
     time.sleep(DELAY)
 
 
+class Turn:
+    """Passed from the thread that is about to wait to the partner that ends its wait."""
+
+    def __init__(self):
+        self.lock = threading.Lock()
+        self.lock.acquire()
+
+    def give(self):
+        self.lock.release()
+
+    def take(self):
+        self.lock.acquire()
+
+
 def socket_client(port):
     connection = socket.create_connection(("127.0.0.1", port))
     for _ in range(ROUNDS):
@@ -61,18 +76,20 @@ def poll_one_socket(poller):
     return poller.poll(5000)
 
 
-def one_socket(ours):
+def one_socket(ours, turn):
     poller = select.poll()
     poller.register(ours, select.POLLIN)
     for _ in range(ROUNDS):
+        turn.give()
         timed("poll_one_socket", poll_one_socket, poller)
         ours.recv(1)
 
 
 # pipe, poll: a partner writes a byte each DELAY. ------------------------------------------------
-def feed(*writes):
+def feed(turn, *writes):
     """Sleeps, then writes into the next of the descriptors, ROUNDS times."""
     for index in range(ROUNDS):
+        turn.take()
         think()
         os.write(writes[index % len(writes)], b"x")
 
@@ -81,8 +98,9 @@ def pipe_read(descriptor):
     return os.read(descriptor, 1)
 
 
-def pipe_reader(descriptor):
+def pipe_reader(descriptor, turn):
     for _ in range(ROUNDS):
+        turn.give()
         timed("pipe_read", pipe_read, descriptor)
 
 
@@ -90,11 +108,12 @@ def poll_many(poller):
     return poller.poll(5)
 
 
-def poll_loop(readers):
+def poll_loop(readers, turn):
     poller = select.epoll()
     for reader in readers:
         poller.register(reader, select.EPOLLIN)
     for _ in range(ROUNDS):
+        turn.give()
         for descriptor, _ in timed("poll_many", poll_many, poller):
             os.read(descriptor, 1)
 
@@ -108,19 +127,22 @@ def select_listener(listener, pipe):
     return select.select([listener, pipe], [], [], 5)
 
 
-def accept_loop(listener):
+def accept_loop(listener, turn):
     for _ in range(ROUNDS):
+        turn.give()
         timed("accept_client", accept_client, listener).close()
 
 
-def select_loop(listener, pipe):
+def select_loop(listener, pipe, turn):
     for _ in range(ROUNDS):
+        turn.give()
         timed("select_listener", select_listener, listener, pipe)
         listener.accept()[0].close()
 
 
-def connect_often(port):
+def connect_often(port, turn):
     for _ in range(ROUNDS):
+        turn.take()
         think()
         socket.create_connection(("127.0.0.1", port)).close()
 
@@ -132,13 +154,13 @@ def lock_acquire(lock):
 
 def lock_loop(lock, turn):
     for _ in range(ROUNDS):
+        turn.give()
         timed("lock_acquire", lock_acquire, lock)
-        turn.release()
 
 
 def lock_holder(lock, turn):
     for _ in range(ROUNDS):
-        turn.acquire()
+        turn.take()
         think()
         lock.release()
 
@@ -246,18 +268,20 @@ def threads(options):
     pipe_in, pipe_out = os.pipe()
     quiet_in, _ = os.pipe()
     many = [os.pipe() for _ in range(4)]
-    lock, turn = threading.Lock(), threading.Lock()
+    lock = threading.Lock()
     lock.acquire()
+    by_poll, by_pipe, by_epoll, by_accept, by_select, by_lock = (Turn() for _ in range(6))
     calls = [
         (socket_server, server), (socket_client, server_port),
-        (one_socket, ours), (feed, theirs.fileno()),
-        (pipe_reader, pipe_in), (feed, pipe_out),
-        (poll_loop, [reader for reader, _ in many]), (feed,) + tuple(w for _, w in many),
-        (accept_loop, plain), (connect_often, plain_port),
-        (select_loop, selected, quiet_in), (connect_often, selected_port),
-        (lock_loop, lock, turn), (lock_holder, lock, turn),
+        (one_socket, ours, by_poll), (feed, by_poll, theirs.fileno()),
+        (pipe_reader, pipe_in, by_pipe), (feed, by_pipe, pipe_out),
+        (poll_loop, [reader for reader, _ in many], by_epoll),
+        (feed, by_epoll) + tuple(writer for _, writer in many),
+        (accept_loop, plain, by_accept), (connect_often, plain_port, by_accept),
+        (select_loop, selected, quiet_in, by_select), (connect_often, selected_port, by_select),
+        (lock_loop, lock, by_lock), (lock_holder, lock, by_lock),
         (sleep_loop,), (select_sleep_loop,), (child_loop,),
-        (file_loop, options.directory), (fault_loop, make_cold(options.directory)),
+        (file_loop, options.directory),
     ]
     return calls, theirs, server_port
 
@@ -278,6 +302,10 @@ def main():
     options = truth.arguments()
     calls, keep, server_port = threads(options)
     truth.ready(options)
+    # Alone: a page fault keeps the interpreter's lock, and all others would wait for it.
+    faults = threading.Thread(target=live, args=(fault_loop, make_cold(options.directory)))
+    faults.start()
+    faults.join()
     workers = [threading.Thread(target=live, args=call) for call in calls]
     for worker in workers:
         worker.start()
