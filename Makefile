@@ -80,4 +80,4 @@ clean:
 
 include tests/tests.mk
 
--include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
+-include $(shell find $(addprefix $(BUILD)/,bpf user tests asan fuzz) -name '*.d' -type f 2>/dev/null)

@@ -19,6 +19,8 @@ static __always_inline void thread_enroll(struct task_struct *task, __u64 now, _
 	thread->since_ns = now;
 	thread->executed_ns = executed_read(task);
 	thread->state = STATE_UNKNOWN;
+	thread->syscall = -1;
+	thread->descriptor = -1;
 	thread->task_state = task_state_read(task);
 	thread->in_io_wait = BPF_CORE_READ_BITFIELD_PROBED(task, in_iowait);
 	thread->mode = mode;

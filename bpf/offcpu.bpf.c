@@ -49,47 +49,25 @@ int BPF_PROG(wake_thread, struct task_struct *task)
 	return 0;
 }
 
-/* Which descriptor a wait was for is found anew: the thread has not left its system call yet. */
-static __always_inline __s32 wait_descriptor(struct thread *thread, __u64 now)
-{
-	__u32 state = thread->state;
-	__s32 call = thread->syscall;
-	__s32 descriptor;
-
-	if (call < 0 || state == STATE_GIL || state == STATE_LOCK || state == STATE_SLEEP ||
-	    state == STATE_STOPPED)
-		return -1;
-	descriptor = wait_classify(thread, OWN_THREAD, now, POLL_RETURN);
-	if (thread->syscall != call)
-		descriptor = -1;
-	thread->state = state;
-	thread->syscall = call;
-	return descriptor;
-}
-
 static __always_inline void thread_return(void *context)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
 	struct thread *thread = thread_find(task);
 	struct sampling sampling;
-	__s32 descriptor = -1;
-	__u64 now, unknown;
+	__u64 unknown;
 
 	if (!thread)
 		return;
 	unknown = thread->unknown_ns;
 	if (!thread->capture.ns && !thread->capture.runqueue_ns && !unknown)
 		return;
-	now = bpf_ktime_get_ns();
 	if (unknown) {
-		descriptor = wait_classify(thread, OWN_THREAD, now, POLL_RETURN);
+		wait_classify(thread, OWN_THREAD, bpf_ktime_get_ns(), POLL_RETURN);
 		thread->unknown_ns = 0;
 		ledger_wait_end(thread, thread->state, unknown);
-	} else if (thread->capture.ns) {
-		descriptor = wait_descriptor(thread, now);
 	}
 	if (!sample_begin(&sampling, SCRATCH_OFFCPU, task)) {
-		sample_add_wait(sampling.sample, thread, task, descriptor);
+		sample_add_wait(sampling.sample, thread, task);
 		sample_add_kernel(sampling.sample,
 				  bpf_get_stack(context, sampling.sample->kernel,
 						sizeof(sampling.sample->kernel), 0));

@@ -41,7 +41,7 @@ static __always_inline void sample_add_kernel(struct sample_record *sample, long
 }
 
 static __always_inline void sample_add_wait(struct sample_record *sample, struct thread *thread,
-					    struct task_struct *task, __s32 descriptor)
+					    struct task_struct *task)
 {
 	sample->state = thread->capture.ns ? thread->state : STATE_RUNQUEUE;
 	sample->ns = thread->capture.ns;
@@ -50,8 +50,8 @@ static __always_inline void sample_add_wait(struct sample_record *sample, struct
 	sample->runqueue_length_ns = thread->capture.runqueue_length_ns;
 	sample->continued = thread->continued;
 	sample->syscall = thread->syscall;
-	if (descriptor >= 0)
-		target_read(task, descriptor, &sample->target);
+	if (thread->descriptor >= 0)
+		target_read(task, thread->descriptor, &sample->target);
 }
 
 /*

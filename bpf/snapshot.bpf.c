@@ -35,8 +35,7 @@ static __always_inline __u64 task_switches(struct task_struct *task)
 
 /* Takes the stack of a thread that has been away until now; nobody changed it if it still is. */
 static __always_inline void thread_capture(struct bpf_iter__task *context, struct thread *thread,
-					   struct task_struct *task, __u64 switches,
-					   __s32 descriptor)
+					   struct task_struct *task, __u64 switches)
 {
 	struct sampling sampling;
 	struct sample_record *sample;
@@ -44,7 +43,7 @@ static __always_inline void thread_capture(struct bpf_iter__task *context, struc
 	if (sample_begin(&sampling, SCRATCH_SNAPSHOT, task))
 		return;
 	sample = sampling.sample;
-	sample_add_wait(sample, thread, task, descriptor);
+	sample_add_wait(sample, thread, task);
 	sample_add_kernel(sample,
 			  bpf_get_task_stack(task, sample->kernel, sizeof(sample->kernel), 0));
 	sample_add_python(&sampling, thread, task, task);
@@ -83,7 +82,6 @@ static __always_inline void thread_close(struct bpf_iter__task *context, struct 
 					 struct task_struct *task, __u64 now)
 {
 	__u64 switches = task_switches(task);
-	__s32 descriptor = -1;
 	__u32 mode = thread_seal(thread);
 
 	if (mode == THREAD_RUNNING) {
@@ -91,10 +89,10 @@ static __always_inline void thread_close(struct bpf_iter__task *context, struct 
 		return;
 	}
 	if (mode == THREAD_BLOCKED && thread->state == STATE_UNKNOWN)
-		descriptor = wait_classify(thread, task, now, POLL_SNAPSHOT);
+		wait_classify(thread, task, now, POLL_SNAPSHOT);
 	ledger_away_end(thread, mode == THREAD_BLOCKED, now);
 	if (thread->capture.ns || thread->capture.runqueue_ns)
-		thread_capture(context, thread, task, switches, descriptor);
+		thread_capture(context, thread, task, switches);
 }
 
 SEC("iter.s/task")

@@ -44,9 +44,9 @@ struct thread {
 	__u32 sequence;    /* odd while the ledger is being changed */
 	__u32 task_state;  /* the kernel's, when it blocked */
 	__u32 in_io_wait;
-	__s32 syscall; /* of the wait; -1: none */
+	__s32 syscall;    /* of the wait; -1: none */
+	__s32 descriptor; /* that it is for; -1: none, or several */
 	__u32 continued;
-	__u32 pad;
 	__u64 unknown_ns;      /* length of a wait in STATE_UNKNOWN that has ended */
 	__u64 gil_deadline_ns; /* of the last wait for the GIL; 0: it was not for the GIL */
 	__u64 gil_ended_ns;

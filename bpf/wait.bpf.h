@@ -79,10 +79,10 @@ static __always_inline __u32 wait_syscall(struct thread *thread, subject_t subje
 }
 
 /*
- * Finds the state of a thread that blocks, or that blocked and has not left its system call.
- * `slot` is an enum poll_slot. Returns the descriptor that it waits on; -1: none, or several.
+ * Finds the state, system call and descriptor of a thread that blocks, or that blocked and has not
+ * left its system call. `slot` is an enum poll_slot.
  */
-CHECKED_ONCE __s32 wait_classify(struct thread *thread, subject_t subject, __u64 now, __u32 slot)
+CHECKED_ONCE int wait_classify(struct thread *thread, subject_t subject, __u64 now, __u32 slot)
 {
 	struct syscall call;
 	__s32 descriptor = -1;
@@ -100,7 +100,8 @@ CHECKED_ONCE __s32 wait_classify(struct thread *thread, subject_t subject, __u64
 		thread->state = thread->in_io_wait ? STATE_FAULT : STATE_OTHER;
 	if (thread->state != STATE_GIL)
 		thread->gil_deadline_ns = 0;
-	return descriptor;
+	thread->descriptor = descriptor;
+	return 0;
 }
 
 #endif

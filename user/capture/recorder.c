@@ -9,7 +9,6 @@
 #include <uthash.h>
 
 #include "capture/codes.h"
-#include "capture/kernel_stack.h"
 #include "capture/syscalls.h"
 #include "capture/target_name.h"
 #include "profile/estimate.h"
@@ -80,6 +79,11 @@ int recorder_add_process(struct recorder *recorder, uint32_t index, uint32_t pro
 	}
 	number->process = process;
 	return codes_add_process(recorder->codes, index, line_format);
+}
+
+void recorder_name_kernel(struct recorder *recorder, kernel_namer *namer, void *context)
+{
+	kernel_stacks_name_by(recorder->kernel, namer, context);
 }
 
 void recorder_on_event(struct recorder *recorder, recorder_event *event, void *context)

@@ -8,6 +8,7 @@
 
 #include <stdint.h>
 
+#include "capture/kernel_stack.h"
 #include "profile/profile.h"
 #include "record.h"
 
@@ -15,6 +16,10 @@ struct recorder;
 
 /* The recorder fills the profile, which must outlive it. NULL: no memory. */
 struct recorder *recorder_new(struct profile *profile);
+
+/* Says how kernel addresses get their names; without this they are `[kernel]`. */
+void recorder_name_kernel(struct recorder *recorder, kernel_namer *namer, void *context);
+
 void recorder_free(struct recorder *recorder);
 
 /*

@@ -17,6 +17,7 @@
 #include "capture/syscalls.h"
 #include "pyebpf.skel.h"
 #include "record.h"
+#include "symbol.h"
 
 #define RING_BYTES    (2 << 20)
 #define PROBES_MAX    1024
@@ -76,7 +77,8 @@ static bool program_attached_later(const struct bpf_program *program)
 	const char *name = bpf_program__name(program);
 
 	return !strcmp(name, "sample_cpu") || !strcmp(name, "free_code") ||
-	       !strcmp(name, "enroll_threads") || !strcmp(name, "close_threads");
+	       !strcmp(name, "enroll_threads") || !strcmp(name, "close_threads") ||
+	       !strcmp(name, "name_address");
 }
 
 static int programs_configure(struct pyebpf *programs, const struct session_options *options,
@@ -312,6 +314,23 @@ int session_consume(struct session *session)
 int session_descriptor(const struct session *session)
 {
 	return ring_buffer__epoll_fd(session->ring);
+}
+
+int session_name_address(void *context, uint64_t address, char *name, size_t size)
+{
+	struct session *session = context;
+	struct symbol_query query = {.address = address};
+	LIBBPF_OPTS(bpf_test_run_opts, options, .ctx_in = &query, .ctx_size_in = sizeof(query));
+	int error = bpf_prog_test_run_opts(bpf_program__fd(session->programs->progs.name_address),
+					   &options);
+
+	if (error)
+		return error;
+	if (options.retval)
+		return -EINVAL;
+	query.name[sizeof(query.name) - 1] = 0;
+	snprintf(name, size, "%s", query.name);
+	return 0;
 }
 
 /* Events that the kernel did not deliver since the same program was running on that CPU. */

@@ -52,6 +52,12 @@ int session_start(struct session *session, struct error *error);
 /* Hands all records that are there to the handler. Returns how many, or -errno. */
 int session_consume(struct session *session);
 
+/*
+ * Asks the kernel for the function at one of its addresses: `name`, or `name [module]`. `context`
+ * is a struct session (a kernel_namer). Returns 0 or -errno.
+ */
+int session_name_address(void *context, uint64_t address, char *name, size_t size);
+
 /* A descriptor that is readable when session_consume() should not wait. */
 int session_descriptor(const struct session *session);
 

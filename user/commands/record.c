@@ -222,6 +222,7 @@ static int capture_open(struct recording *recording, int argc, char **argv, stru
 	result = session_open(&session, &recording->session, error);
 	if (result)
 		return result;
+	recorder_name_kernel(recording->recorder, session_name_address, recording->session);
 	malloc_trim(0); /* the kernel's types took megabytes while loading */
 	recording->targets =
 		targets_new(recording->profile, recording->recorder, recording->session);

@@ -1,0 +1,237 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Measures what profiling costs and prints it as markdown: `make bench`, `make bench-peers`.
+
+Owns which figures there are; how they are measured is in measure.py. Nothing here is a test: the
+figures depend on the machine, and are written down in README.md beside this file.
+"""
+import argparse
+import os
+import platform
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+import measure
+from measure import (Austin, KernelStatistics, Pyebpf, Target,
+                     interpreters, percent, quartiles, slowdown)
+
+VERSIONS = [(3, 9), (3, 10), (3, 11), (3, 12), (3, 13), (3, 14), (3, 15)]
+RATES = [99, 999]
+DEPTHS = [20, 200]
+
+
+def table(title, head, rows):
+    print("\n### %s\n" % title)
+    print("| " + " | ".join(head) + " |")
+    print("|" + "---|" * len(head))
+    for row in rows:
+        print("| " + " | ".join(str(cell) for cell in row) + " |")
+    sys.stdout.flush()
+
+
+def available():
+    """One interpreter of each version that is here: those in sid and of pyenv before others."""
+    found = {}
+    for each in interpreters.all_interpreters():
+        try:
+            if os.path.exists(each.outside(each.find())):
+                found[each.version] = each
+        except interpreters.Missing:
+            pass
+    return found
+
+
+class Bench:
+    def __init__(self, options, directory):
+        self.options, self.directory = options, directory
+        self.versions = available()
+        self.main = self.versions[(3, 11)] if (3, 11) in self.versions else \
+            list(self.versions.values())[-1]
+
+    def pyebpf(self, rate):
+        return lambda: Pyebpf(self.directory, rate)
+
+    def turns(self, kind, make, *arguments, **more):
+        return slowdown(self.main, kind, make, self.options.turns, self.options.seconds,
+                        *arguments, **more)
+
+    # What the target pays ---------------------------------------------------------------------------
+    def cpu_bound(self):
+        rows = []
+        for depth in DEPTHS:
+            for rate in RATES:
+                ratios, runs, _ = self.turns("burn", self.pyebpf(rate), depth)
+                rows.append([depth, rate, percent(ratios), own_cpu(runs), memory(runs)])
+        table("Slowdown of a CPU-bound target (%s)" % self.main,
+              ["depth", "Hz", "slowdown (quartiles)", "pyebpf's own CPU", "its memory"], rows)
+
+    def blocking(self):
+        rows = []
+        for rate in RATES:
+            ratios, runs, truth = self.turns("block", self.pyebpf(rate))
+            rows.append(["%.0f" % truth["blocks_per_second"], rate, percent(ratios),
+                         own_cpu(runs), memory(runs)])
+        table("Slowdown of a target that blocks 20,000 times a second (%s)" % self.main,
+              ["blocks/s", "Hz", "slowdown (quartiles)", "pyebpf's own CPU", "its memory"], rows)
+
+    def others(self):
+        """Two processes that are no targets, while an idle one is profiled."""
+        with Target(self.main, "idle", cpu=-1) as idle:
+            ratios, runs, truth = self.turns("switch", self.pyebpf(99), pid=idle.pid)
+        extra = [(ratio - 1) * run["chunk"] / truth["switches"] * 1e9
+                 for ratio, run in zip(ratios, runs)]
+        low, median, high = quartiles(extra)
+        whole = statistics.median(run["chunk"] for run in runs) / truth["switches"] * 1e9
+        table("A process that is not a target pays for a context switch",
+              ["a switch and its work", "more with pyebpf (quartiles)"],
+              [["%.0f ns" % whole, "%+.0f ns (%+.0f … %+.0f)" % (median, low, high)]])
+
+    # What the kernel says -----------------------------------------------------------------------------
+    def bpf_time(self):
+        rows = []
+        for version in VERSIONS:
+            interpreter = self.versions.get(version)
+            if not interpreter:
+                continue
+            for depth in DEPTHS:
+                rows.append([interpreter, depth, *self.sample_cost(interpreter, depth)])
+        table("BPF time of a sample of a running thread, by the kernel's bpf_stats (999 Hz)",
+              ["interpreter", "depth", "µs a sample", "runs of the program", "expected"], rows)
+
+    def sample_cost(self, interpreter, depth):
+        rate, seconds = 999, 3
+        with KernelStatistics(), Target(interpreter, "burn", depth) as target:
+            profiler = Pyebpf(self.directory, rate)
+            process = subprocess.Popen(profiler.command(target.pid, seconds),
+                                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            time.sleep(1.0)
+            first, at = measure.program_times(process.pid), time.monotonic()
+            time.sleep(1.5)
+            last, until = measure.program_times(process.pid), time.monotonic()
+            process.wait()
+        ns, runs = (sum(last[key][i] - first.get(key, (0, 0))[i]
+                        for key in last if key[0] == "perf_event") for i in (0, 1))
+        # The target never sleeps, so it is sampled at the full rate; what ran elsewhere is charged
+        # to it too: this is the upper bound.
+        expected = (until - at) * rate
+        return "%.2f" % (ns / expected / 1000), runs, "%.0f" % expected
+
+    def hook_time(self):
+        """All programs but the sampler, while nothing but strangers runs."""
+        with KernelStatistics(), Target(self.main, "idle", cpu=-1) as idle, \
+                Target(self.main, "switch") as switch:
+            profiler = Pyebpf(self.directory, 99)
+            process = subprocess.Popen(profiler.command(idle.pid, 3),
+                                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            time.sleep(1.0)
+            first = measure.program_times(process.pid)
+            time.sleep(1.5)
+            last = measure.program_times(process.pid)
+            process.wait()
+            switch.stop()
+        rows = []
+        for key in sorted(last):
+            ns, runs = (last[key][i] - first.get(key, (0, 0))[i] for i in (0, 1))
+            if runs:
+                rows.append([key[1], key[0], runs, "%.0f ns" % (ns / runs)])
+        table("BPF programs while only strangers switch (bpf_stats' own floor included)",
+              ["program", "type", "runs in 1.5 s", "ns a run"], rows)
+
+    # What pyebpf itself needs -------------------------------------------------------------------------
+    def start(self):
+        rows = []
+        for version in VERSIONS:
+            interpreter = self.versions.get(version)
+            if not interpreter:
+                continue
+            times = []
+            with Target(interpreter, "burn", 20) as target:
+                for _ in range(5):
+                    profiler = Pyebpf(self.directory, 99)
+                    run = profiler.run(target.pid, 1)
+                    started = profiler.recording().profile.time_ns / 1e9
+                    times.append((started - run["wall"]) * 1000)
+            low, median, high = quartiles(times)
+            # A busy target's first sample follows within one period.
+            rows.append([interpreter, "%.0f ms (%.0f … %.0f)" % (median, low, high),
+                         "%.0f ms" % (median + 1000 / 99)])
+        table("From the command's start", ["interpreter", "recording on (quartiles)",
+                                           "first sample at the latest"], rows)
+
+    # Others -------------------------------------------------------------------------------------------
+    def peers(self):
+        measure.install_peers()
+        for rate in RATES:
+            rows = []
+            for kind in [Pyebpf] + measure.PEER_PROFILERS:
+                try:
+                    rows.append(self.peer_row(kind, rate))
+                except (RuntimeError, OSError, subprocess.SubprocessError) as error:
+                    rows.append([kind.name, "failed: " + str(error).strip()[-200:].replace("\n", " ")]
+                                + [""] * 5)
+            table("The same target under each profiler, %d Hz (%s)" % (rate, self.main),
+                  ["profiler", "slowdown, depth 20", "slowdown, depth 200", "own CPU", "memory",
+                   "samples taken of expected", "worst error of a share"], rows)
+
+    def peer_row(self, kind, rate):
+        make = lambda: kind(self.directory, rate)  # noqa: E731
+        shallow, _, _ = self.turns("burn", make, 20)
+        deep, runs, _ = self.turns("burn", make, 200)
+        with Target(self.main, "shares") as target:
+            profiler, seconds = make(), 5
+            profiler.run(target.pid, seconds)
+            truth = target.stop()["seconds"]
+        found, samples, _ = profiler.shares()
+        whole, clock = sum(found.get(name, 0) for name in truth), sum(truth.values())
+        error = max(abs(found.get(name, 0) / whole - value / clock)
+                    for name, value in truth.items()) if whole else 1
+        count = samples if kind in (Pyebpf,) else self.count(profiler, found, samples)
+        return [kind.name, percent(shallow), percent(deep), own_cpu(runs), memory(runs),
+                "%d of %d" % (count, rate * seconds), "%.1f points" % (100 * error)]
+
+    @staticmethod
+    def count(profiler, found, samples):
+        """py-spy's weights are samples; austin writes a line for each."""
+        return samples if isinstance(profiler, Austin) else sum(found.values())
+
+
+def own_cpu(runs):
+    return "%.2f %% of a CPU" % (100 * statistics.median(run["cpu"] for run in runs))
+
+
+def memory(runs):
+    return "%.1f MB" % (statistics.median(run["rss"] for run in runs) / 1e6)
+
+
+def heading(options):
+    with open("/proc/cpuinfo") as file:
+        model = next((line.split(":", 1)[1].strip() for line in file if "model name" in line), "?")
+    print("Linux %s, %d CPUs (%s). %d turns of %d s each; medians." % (
+        platform.release(), os.cpu_count(), model, options.turns, options.seconds))
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--peers", action="store_true", help="compare with py-spy and austin")
+    parser.add_argument("--turns", type=int, default=7, help="times the profiler is attached")
+    parser.add_argument("--seconds", type=int, default=3, help="length of each")
+    parser.add_argument("--only", action="append", help="a part: cpu_bound, blocking, others, "
+                        "bpf_time, hook_time, start")
+    options = parser.parse_args()
+    if os.geteuid() != 0:
+        sys.exit("the benchmarks need root, as recording does")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    heading(options)
+    with tempfile.TemporaryDirectory(prefix="pyebpf-bench-") as directory:
+        bench = Bench(options, directory)
+        parts = ["peers"] if options.peers else options.only or [
+            "cpu_bound", "blocking", "others", "bpf_time", "hook_time", "start"]
+        for part in parts:
+            getattr(bench, part)()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,189 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Does the same piece of work again and again, and keeps when each began and how long it took.
+
+  burn DEPTH   pure Python under DEPTH frames of distinct functions
+  block        two threads on one CPU that wake each other about 20,000 times a second
+  switch       two processes on one CPU that wake each other as fast as they can
+  shares       three functions in shares of 60, 30 and 10
+  idle         sleeps
+
+Prints "ready", and at SIGTERM one line of JSON: chunks as [start, seconds] of CLOCK_MONOTONIC.
+"""
+import json
+import os
+import resource
+import signal
+import sys
+import threading
+import time
+
+now = time.monotonic
+stopping = threading.Event()
+signal.signal(signal.SIGTERM, lambda *_: stopping.set())
+
+
+def spin(n):
+    total = 0
+    for i in range(n):
+        total += i & 3
+    return total
+
+
+def tower(depth):
+    """A function that calls another, and so on, DEPTH frames high."""
+    space = {"floor_0": spin}
+    for i in range(1, depth):
+        exec("def floor_%d(n):\n    return floor_%d(n)\n" % (i, i - 1), space)
+    return space["floor_%d" % (depth - 1)]
+
+
+def loop(work):
+    chunks = []
+    print("ready", flush=True)
+    while not stopping.is_set():
+        start = now()
+        work()
+        chunks.append([start, now() - start])
+    return chunks
+
+
+def calibrate(seconds):
+    """How many turns of spin() take so long."""
+    spin(1000)
+    best = 1.0
+    for _ in range(5):
+        start = now()
+        spin(100000)
+        best = min(best, now() - start)
+    return int(seconds / best * 100000)
+
+
+def burn(depth):
+    call, n = tower(depth), calibrate(0.010)
+    return {"chunks": loop(lambda: call(n))}
+
+
+class PingPong:
+    """A thread that answers each byte, after as much work as the caller does."""
+
+    def __init__(self, work):
+        self.work = work
+        (self.ours, theirs), (mine, self.theirs) = os.pipe(), os.pipe()
+        threading.Thread(target=self.answer, args=(mine, theirs), daemon=True).start()
+
+    def answer(self, reader, writer):
+        while os.read(reader, 1):
+            spin(self.work)
+            os.write(writer, b"x")
+
+    def rounds(self, count):
+        for _ in range(count):
+            os.write(self.theirs, b"x")
+            spin(self.work)
+            os.read(self.ours, 1)
+
+
+def blocks():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_nvcsw
+
+
+def block_rate(pair, seconds):
+    start, before = now(), blocks()
+    while now() < start + seconds:
+        pair.rounds(50)
+    return (blocks() - before) / (now() - start)
+
+
+def block():
+    """Finds the work at which 20,000 blocks a second come about, then keeps to it."""
+    pair = PingPong(0)
+    low, high = 0, calibrate(0.000200)
+    for _ in range(8):
+        pair.work = (low + high) // 2
+        if block_rate(pair, 0.2) > 20000:
+            low = pair.work
+        else:
+            high = pair.work
+    start, before = now(), blocks()
+    chunks = loop(lambda: pair.rounds(200))
+    return {"chunks": chunks, "blocks_per_second": (blocks() - before) / (now() - start)}
+
+
+def switch():
+    """2,000 round trips a chunk: 4,000 context switches."""
+    (ours, theirs), (mine, other) = os.pipe(), os.pipe()
+    parent = os.getpid()
+    pid = os.fork()
+    if pid == 0:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        while os.getppid() == parent and os.read(mine, 1):
+            os.write(theirs, b"x")
+        os._exit(0)
+
+    def work():
+        for _ in range(2000):
+            os.write(other, b"x")
+            os.read(ours, 1)
+
+    chunks = loop(work)
+    os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
+    return {"chunks": chunks, "switches": 4000}
+
+
+def heavy(n):
+    total = 0
+    for i in range(n):
+        total += i & 3
+    return total
+
+
+def medium(n):
+    total = 0
+    for i in range(n):
+        total += i & 3
+    return total
+
+
+def light(n):
+    total = 0
+    for i in range(n):
+        total += i & 3
+    return total
+
+
+def shares():
+    n, seconds = calibrate(0.001), {"heavy": 0.0, "medium": 0.0, "light": 0.0}
+
+    def timed(call, turns):
+        start = time.clock_gettime(time.CLOCK_THREAD_CPUTIME_ID)
+        call(turns)
+        seconds[call.__name__] += time.clock_gettime(time.CLOCK_THREAD_CPUTIME_ID) - start
+
+    def work():
+        timed(heavy, 6 * n)
+        timed(medium, 3 * n)
+        timed(light, n)
+
+    return {"chunks": loop(work), "seconds": seconds}
+
+
+def idle():
+    print("ready", flush=True)
+    while not stopping.wait(0.2):
+        pass
+    return {"chunks": []}
+
+
+def main():
+    kind, cpu = sys.argv[1], int(sys.argv[2])
+    if cpu >= 0:
+        os.sched_setaffinity(0, {cpu})
+    sys.setrecursionlimit(10000)
+    result = burn(int(sys.argv[3])) if kind == "burn" else globals()[kind]()
+    print(json.dumps(result), flush=True)
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main()
