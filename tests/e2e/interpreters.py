@@ -87,6 +87,15 @@ def in_pyenv(version, directory):
     return Interpreter("%s-pyenv" % version, lambda: os.path.join(directory, "bin", "python3"))
 
 
+def unsupported():
+    """A CPython 3.6, if pyenv has one: too old for the profiler."""
+    pyenv = os.path.join(os.environ.get("PYENV_ROOT") or os.path.expanduser("~/.pyenv"), "versions")
+    for version in os.listdir(pyenv) if os.path.isdir(pyenv) else []:
+        if re.fullmatch(r"3\.6\.\d+", version):
+            return in_pyenv(version, os.path.join(pyenv, version))
+    return None
+
+
 def of_machine():
     path = os.path.realpath("/usr/bin/python3")
     version = re.search(r"python(3\.\d+)", path)
@@ -107,7 +116,7 @@ def all_interpreters():
     pyenv = os.path.join(os.environ.get("PYENV_ROOT") or os.path.expanduser("~/.pyenv"), "versions")
     for version in sorted(os.listdir(pyenv) if os.path.isdir(pyenv) else []):
         directory = os.path.join(pyenv, version)
-        if re.fullmatch(r"3\.([6-9]|\d\d)\.\d+", version) and not os.path.islink(directory):
+        if re.fullmatch(r"3\.([7-9]|\d\d)\.\d+", version) and not os.path.islink(directory):
             found.append(in_pyenv(version, directory))
     if os.path.exists("/usr/bin/python3") and of_machine():
         found.append(of_machine())

@@ -11,6 +11,7 @@ import time
 import pytest
 
 import harness
+from interpreters import unsupported
 
 SECONDS_TO_REFUSE = 3  # a refusal must come before anything was recorded
 
@@ -47,6 +48,13 @@ def test_not_python(tmp_path):
         finally:
             process.kill()
     assert str(process.pid) in text and "not a CPython process" in text and "sleep" in text
+
+
+@pytest.mark.skipif(not unsupported(), reason="no CPython 3.6 on this machine")
+def test_unsupported_version(tmp_path):
+    with harness.Workload(unsupported().command("gil.py")) as workload:
+        text = refuse("record", "-p", workload.pid, "-d", "5", "-o", tmp_path / "x.pb.gz")
+    assert str(workload.pid) in text and "3.6" in text and "not supported" in text
 
 
 def test_kernel_thread(tmp_path):

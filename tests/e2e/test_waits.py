@@ -7,6 +7,8 @@ import pytest
 import harness
 
 PERIOD = 1 / 199
+# The kernel's clock of a thread runs through the switch itself, the ledger's stamps are inside it.
+SWITCH = 8e-6
 
 
 @pytest.fixture
@@ -31,7 +33,8 @@ def exact(truth):
 def test_waits_of_the_period_or_more_are_counted_exactly(recording):
     truth, wrong = recording.truth, {}
     for name in exact(truth):
-        state, count = truth["states"][name][0], truth["waits"][name]["count"]
+        state, count = truth["states"][name][0], truth["waits"][name]["waited"]
+        assert count >= 0.9 * truth["waits"][name]["count"], "the partner was there too early"
         found = by_function(recording, name)
         if found[state][1] != count:
             wrong[name] = (count, {key: value for key, value in found.items()})
@@ -70,7 +73,8 @@ def test_short_waits_on_the_disk(recording, name, thread):
     found = states.get(state, 0)
     around = found + states.get("runqueue", 0) + states.get("gil", 0)
     assert found >= 0.5 * away, (states, watch)
-    assert abs(around - (life["elapsed"] - life["cpu"])) <= 0.03 * life["elapsed"], (states, life)
+    assert abs(around - (life["elapsed"] - life["cpu"])) <= \
+        0.03 * life["elapsed"] + SWITCH * life["blocks"], (states, life)
     spread = by_function(recording, name)[state][0]
     deviation = (found * PERIOD) ** 0.5
     assert abs(spread - found) <= 4 * deviation + 0.03 * life["elapsed"], (spread, found)
@@ -84,7 +88,7 @@ def test_each_thread_by_its_own_clocks(recording):
         assert -0.001 <= thread["seconds"] - life["elapsed"] <= 0.01 * life["elapsed"] + 0.03, \
             (life, thread)
         assert abs(thread["states"].get("running", 0) - life["cpu"]) <= \
-            0.01 * life["cpu"] + 0.005, (life, thread)
+            0.01 * life["cpu"] + 0.005 + SWITCH * life["blocks"], (life, thread)
 
 
 def test_a_forked_child_is_not_part_of_it(recording):

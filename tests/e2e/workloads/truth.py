@@ -9,6 +9,7 @@ import argparse
 import json
 import os
 import platform
+import resource
 import signal
 import sys
 import threading
@@ -23,31 +24,44 @@ def cpu():
     return time.clock_gettime(time.CLOCK_THREAD_CPUTIME_ID)
 
 
-def tid():
-    if hasattr(threading, "get_native_id"):
-        return threading.get_native_id()
+if hasattr(threading, "get_native_id"):
+    tid = threading.get_native_id
+else:
     import ctypes
 
-    return ctypes.CDLL(None).syscall({"x86_64": 186, "aarch64": 178}[platform.machine()])
+    def tid():
+        return ctypes.CDLL(None).syscall({"x86_64": 186, "aarch64": 178}[platform.machine()])
+
+
+def blocks():
+    """Times that the calling thread has given up its CPU by itself."""
+    return resource.getrusage(resource.RUSAGE_THREAD).ru_nvcsw
 
 
 class Stopwatch:
-    """Adds up wall-clock and CPU seconds, and times, of the blocks it is entered for."""
+    """Adds up wall-clock and CPU seconds, and times, of the blocks it is entered for.
 
-    def __init__(self):
+    `waited` counts those that were away for at least `long` seconds.
+    """
+
+    def __init__(self, long=0.0):
         self.elapsed = self.cpu = 0.0
-        self.count = 0
+        self.count = self.waited = 0
+        self.long = long
 
     def __enter__(self):
         self.started = now(), cpu()
 
     def __exit__(self, *_):
-        self.elapsed += now() - self.started[0]
-        self.cpu += cpu() - self.started[1]
+        elapsed, burnt = now() - self.started[0], cpu() - self.started[1]
+        self.elapsed += elapsed
+        self.cpu += burnt
         self.count += 1
+        self.waited += elapsed - burnt >= self.long
 
     def tell(self):
-        return {"elapsed": self.elapsed, "cpu": self.cpu, "count": self.count}
+        return {"elapsed": self.elapsed, "cpu": self.cpu, "count": self.count,
+                "waited": self.waited}
 
 
 def name_of(code):

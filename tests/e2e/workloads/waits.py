@@ -22,7 +22,7 @@ watches = {}
 
 
 def timed(name, call, *args):
-    with watches.setdefault(name, truth.Stopwatch()):
+    with watches.setdefault(name, truth.Stopwatch(0.8 * DELAY)):
         return call(*args)
 
 
@@ -294,7 +294,7 @@ def live(call, *args):
     started, first = truth.now(), truth.cpu()
     call(*args)
     lives[truth.tid()] = {"elapsed": truth.now() - started, "cpu": truth.cpu() - first,
-                          "function": call.__name__}
+                          "function": call.__name__, "blocks": truth.blocks()}
 
 
 def main():
