@@ -38,7 +38,7 @@ OBJECTS := $(SOURCES:user/%.c=$(BUILD)/user/%.o) $(BUILD)/user/pprof.pb-c.o
 LIBRARY := $(BUILD)/libpyebpf.a
 PROGRAM := $(BUILD)/pyebpf
 
-.PHONY: all install clean distclean
+.PHONY: all clean
 all: $(PROGRAM)
 
 $(PROGRAM): $(BUILD)/user/main.o $(LIBRARY)
@@ -74,6 +74,17 @@ $(BUILD)/bpf/pyebpf.o: $(BPF_OBJECTS)
 
 $(SKELETON): $(BUILD)/bpf/pyebpf.o
 	$(call quiet,SKELETON,$@)mkdir -p $(@D) && $(BPFTOOL) gen skeleton $< name pyebpf > $@.new && mv $@.new $@
+
+# user/python/offset_table.c holds, for CPython up to 3.12, what later ones tell of themselves. Made
+# anew from builds with debug information: make layout-table LIBPYTHONS='libpython3.8.so.1.0 …'
+.PHONY: layout-table
+layout-table: tools/offset_table.c
+	$(call quiet,CC,$<)mkdir -p $(BUILD)/tools && \
+		$(CC) $(ALL_CFLAGS) -o $(BUILD)/tools/offset_table $< $(LIBS)
+	$(call quiet,TABLE,user/python/offset_table.c)$(BUILD)/tools/offset_table $(LIBPYTHONS) \
+		> $(BUILD)/tools/offset_table.out && \
+		clang-format --assume-filename=user/python/offset_table.c < $(BUILD)/tools/offset_table.out \
+		> user/python/offset_table.c
 
 clean:
 	rm -rf $(BUILD)

@@ -34,11 +34,14 @@ static __always_inline struct code_set *code_set_find(void)
 	return bpf_map_lookup_elem(&known_codes, &zero);
 }
 
-/* User addresses have 47 bits; the process' index makes the rest. Never 0. */
+/* User addresses have 47 bits; the low half of the process' index makes the rest. Never 0. */
 static __always_inline __u64 code_key(const struct process_config *process, __u64 code,
 				      __u32 identity)
 {
-	return (code | (__u64)process->index << 48) ^ identity * 0xd6e8feb86659fd93ULL;
+	__u64 key = code | (__u64)process->index << 48;
+
+	return key ^ identity * 0xd6e8feb86659fd93ULL ^
+	       (process->index >> 16) * 0xa0761d6478bd642fULL;
 }
 
 static __always_inline __u64 *code_set_ways(struct code_set *set, __u64 key)

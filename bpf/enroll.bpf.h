@@ -6,6 +6,20 @@
 #include "ledger.bpf.h"
 #include "python.bpf.h"
 
+/* The same thread, of another program: its ledger begins anew, and nothing is known of Python. */
+static __always_inline void thread_restart(struct thread *thread, struct task_struct *task,
+					   __u64 now)
+{
+	thread->start_ns = now;
+	thread->since_ns = now;
+	thread->executed_ns = executed_read(task);
+	thread->python_thread = 0;
+	thread->gil = 0;
+	thread->searched_ns = 0;
+	__builtin_memset(thread->totals, 0, sizeof(thread->totals));
+	__builtin_memset(&thread->capture, 0, sizeof(thread->capture));
+}
+
 static __always_inline void thread_enroll(struct task_struct *task, __u64 now, __u32 mode)
 {
 	struct thread *thread =

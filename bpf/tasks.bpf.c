@@ -21,6 +21,20 @@ static __always_inline void process_send(struct task_struct *task, __u32 kind, _
 	emit(&record, sizeof(record), false, LOSS_THREAD_RECORD);
 }
 
+/* Hands over a thread's ledger up to now, as part of the program that it has run until now. */
+static __always_inline void ledger_send(struct thread *thread, struct task_struct *task,
+					const struct process_config *process)
+{
+	struct thread_record *record = thread_record_find(THREAD_RECORD_END);
+
+	ledger_run_end(thread, executed_read(task), bpf_ktime_get_ns());
+	if (!record)
+		return;
+	thread_record_fill(record, thread, task, process);
+	emit(record, sizeof(*record), false, LOSS_THREAD_RECORD);
+}
+
+/* All other threads have ended by now, and the process begins anew under another index. */
 SEC("tp_btf/sched_process_exec")
 int BPF_PROG(change_program, struct task_struct *task)
 {
@@ -29,11 +43,12 @@ int BPF_PROG(change_program, struct task_struct *task)
 
 	if (!process)
 		return 0;
-	process->layout.version = 0;
 	if (thread) {
-		thread->python_thread = 0;
-		thread->gil = 0;
+		ledger_send(thread, task, process);
+		thread_restart(thread, task, bpf_ktime_get_ns());
 	}
+	process->layout.version = 0;
+	process->index += PROCESS_INDEX_EXEC;
 	process_send(task, RECORD_EXEC, process->index);
 	return 0;
 }
@@ -42,19 +57,13 @@ SEC("tp_btf/sched_process_exit")
 int BPF_PROG(end_thread, struct task_struct *task)
 {
 	struct thread *thread = thread_find(task);
-	struct thread_record *record = thread_record_find(THREAD_RECORD_END);
-	struct process_config *process;
+	struct process_config *process = process_find(task);
 	__u32 pid = task->tgid;
 
-	if (!thread || !record)
+	if (!thread || !process)
 		return 0;
-	ledger_run_end(thread, executed_read(task), bpf_ktime_get_ns());
+	ledger_send(thread, task, process);
 	thread->mode = THREAD_CLOSED;
-	process = process_find(task);
-	if (!process)
-		return 0;
-	thread_record_fill(record, thread, task, process);
-	emit(record, sizeof(*record), false, LOSS_THREAD_RECORD);
 	if (!BPF_CORE_READ(task, signal, live.counter)) {
 		process_send(task, RECORD_EXIT, process->index);
 		bpf_map_delete_elem(&processes, &pid);

@@ -33,7 +33,7 @@ enum syscall_wait {
 
 struct process_config {
 	struct python_layout layout; /* version 0: no interpreter is known (yet) */
-	__u32 index;                 /* unique over the recording, see struct record.process */
+	__u32 index;                 /* see struct record.process */
 	__u32 identity;              /* enum identity_mode */
 	__u64 runtime;               /* address of _PyRuntime in the process */
 	__u64 code_type;             /* address of PyCode_Type */

@@ -26,7 +26,7 @@ enum record_kind {
 	RECORD_CODE,       /* struct code_record */
 	RECORD_LINES,      /* struct lines_record */
 	RECORD_THREAD,     /* struct thread_record, of a thread that has ended */
-	RECORD_EXEC,       /* struct process_record: the process runs another program now */
+	RECORD_EXEC,       /* struct process_record, of the process as it is from now on */
 	RECORD_EXIT,       /* struct process_record: the last thread has ended */
 };
 
@@ -34,9 +34,15 @@ enum record_kind {
 struct record {
 	__u32 kind;
 	__u32 size;
-	__u32 pid;     /* of the process, as the host's root namespace has it */
-	__u32 process; /* struct process_config.index: another one after each exec */
+	__u32 pid; /* of the process, as the host's root namespace has it */
+	/*
+	 * struct process_config.index: which program of which process, over the recording. The low
+	 * half is given by user space and never 0; an exec adds PROCESS_INDEX_EXEC.
+	 */
+	__u32 process;
 };
+
+#define PROCESS_INDEX_EXEC 0x10000
 
 enum leaf { LEAF_PYTHON, LEAF_NATIVE, LEAF_KERNEL, LEAF_GC, LEAF_COUNT };
 

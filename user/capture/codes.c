@@ -115,13 +115,17 @@ void codes_free(struct codes *codes)
 
 int codes_add_process(struct codes *codes, uint32_t process, uint32_t line_format)
 {
-	struct process_format *format = calloc(1, sizeof(*format));
+	struct process_format *format;
 
-	if (!format)
-		return -ENOMEM;
-	format->process = process;
+	HASH_FIND(hh, codes->formats, &process, sizeof(process), format);
+	if (!format) {
+		format = calloc(1, sizeof(*format));
+		if (!format)
+			return -ENOMEM;
+		format->process = process;
+		HASH_ADD(hh, codes->formats, process, sizeof(format->process), format);
+	}
 	format->line_format = line_format;
-	HASH_ADD(hh, codes->formats, process, sizeof(process), format);
 	return 0;
 }
 

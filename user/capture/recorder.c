@@ -234,6 +234,31 @@ static int sample_handle(struct recorder *recorder, const struct sample_record *
 	return sample_add(recorder, sample);
 }
 
+/*
+ * A process' first thread goes on through an exec, and has a ledger from each program. Where these
+ * count as one program, as a shell's that only runs another, they are one ledger. Returns whether
+ * there was one to add to.
+ */
+static bool thread_continue(struct profile *profile, const struct profile_thread *thread)
+{
+	uint32_t i, state;
+
+	for (i = 0; i < profile->thread_count; i++) {
+		struct profile_thread *before = &profile->threads[i];
+
+		if (before->process != thread->process || before->tid != thread->tid)
+			continue;
+		before->end_ns = thread->end_ns;
+		before->name = thread->name;
+		for (state = 0; state < STATE_COUNT; state++) {
+			before->ns[state] += thread->ns[state];
+			before->waits[state] += thread->waits[state];
+		}
+		return true;
+	}
+	return false;
+}
+
 static int thread_handle(struct recorder *recorder, const struct thread_record *record,
 			 size_t bytes)
 {
@@ -255,6 +280,8 @@ static int thread_handle(struct recorder *recorder, const struct thread_record *
 		thread.ns[state] = record->totals[state].ns;
 		thread.waits[state] = record->totals[state].waits;
 	}
+	if (record->tid == record->head.pid && thread_continue(recorder->profile, &thread))
+		return 0;
 	return profile_thread(recorder->profile, &thread);
 }
 

@@ -18,7 +18,8 @@
 struct target {
 	struct process process;
 	uint32_t index;           /* struct record.process */
-	uint32_t profile_process; /* of the profile */
+	uint32_t profile_process; /* of the profile, once described */
+	bool described;
 	enum target_mode mode;
 	bool ended;
 	bool python;
@@ -54,7 +55,89 @@ static void notice_add(struct targets *targets, pid_t pid, const char *text)
 		 (int)pid, text);
 }
 
-/* The process runs another program now, or none any more: what was known of it is over. */
+/*
+ * Describes the program that the process runs now to the profile; `python` "": unknown. A program
+ * before it of which nothing is known but that it came first, as a shell's before its exec, is
+ * counted as part of it.
+ */
+static int target_describe(struct targets *targets, struct target *target, const char *python)
+{
+	struct profile_process process = {.pid = target->process.pid};
+	char *command = NULL;
+	int error = process_command(target->process.pid, &command);
+
+	error = profile_string(targets->profile, error ? target->process.command : command,
+			       &process.command);
+	free(command);
+	if (!error)
+		error = profile_string(targets->profile, python, &process.python);
+	if (error)
+		return error;
+	if (!target->described || target->python)
+		error = profile_process(targets->profile, &process, &target->profile_process);
+	else
+		profile_process_set(targets->profile, target->profile_process, &process);
+	target->described |= !error;
+	return error;
+}
+
+/* What the kernel side needs to walk the interpreter's stacks. */
+static void config_fill(struct targets *targets, const struct target *target,
+			const struct interpreter *interpreter, struct process_config *config)
+{
+	config->layout = interpreter->layout;
+	config->runtime = interpreter->runtime;
+	config->code_type = interpreter->code_type;
+	config->text_start = interpreter->text_start;
+	config->text_end = interpreter->text_end;
+	if (interpreter->code_dealloc.address && interpreter->code_dealloc.cheap &&
+	    !session_probe_free(targets->session, target->process.pid, interpreter->file,
+				interpreter->code_dealloc.offset))
+		config->identity = IDENTITY_FREED;
+}
+
+/* Tells the kernel side and the recorder of the program that the process runs now. */
+static int target_configure(struct targets *targets, struct target *target,
+			    const struct interpreter *interpreter)
+{
+	struct process_config config = {.index = target->index, .identity = IDENTITY_CHECKED};
+	char python[512] = "";
+	int error;
+
+	if (interpreter) {
+		config_fill(targets, target, interpreter, &config);
+		snprintf(python, sizeof(python), "CPython %s (%s)", interpreter->version,
+			 interpreter->path);
+	}
+	error = target_describe(targets, target, python);
+	target->python = interpreter != NULL;
+	if (!error)
+		error = recorder_add_process(targets->recorder, target->index,
+					     target->profile_process, config.layout.line_format);
+	if (!error)
+		error = session_set_process(targets->session, target->process.pid, &config);
+	return error;
+}
+
+/* Records of the new program may follow at once, and get a process of the profile to go to. */
+static void target_exec(struct targets *targets, struct target *target, uint32_t index)
+{
+	int error;
+
+	if (target->python)
+		notice_add(targets, target->process.pid,
+			   "ran another program during the recording");
+	target->index = index;
+	error = target_describe(targets, target, "");
+	target->python = false;
+	if (!error)
+		error = recorder_add_process(targets->recorder, index, target->profile_process, 0);
+	if (error)
+		notice_add(targets, target->process.pid, strerror(-error));
+	target->retry_ms = now_ms();
+}
+
+/* The process runs another program now, or none any more. */
 static void target_changed(void *context, uint32_t kind, uint32_t pid, uint32_t index)
 {
 	struct targets *targets = context;
@@ -63,16 +146,14 @@ static void target_changed(void *context, uint32_t kind, uint32_t pid, uint32_t 
 	for (i = 0; i < targets->count; i++) {
 		struct target *target = &targets->all[i];
 
-		if (target->index != index || (uint32_t)target->process.pid != pid)
+		if ((uint32_t)target->process.pid != pid)
 			continue;
-		if (kind == RECORD_EXIT) {
+		if (kind == RECORD_EXEC) {
+			target_exec(targets, target, index);
+		} else if (target->index == index) {
 			target->ended = true;
 			target->retry_ms = 0;
-			continue;
 		}
-		if (target->python)
-			notice_add(targets, pid, "ran another program during the recording");
-		target->retry_ms = now_ms();
 	}
 }
 
@@ -86,7 +167,7 @@ struct targets *targets_new(struct profile *profile, struct recorder *recorder,
 	targets->profile = profile;
 	targets->recorder = recorder;
 	targets->session = session;
-	targets->next_index = 1; /* 0 is in records of processes that are gone */
+	targets->next_index = 1;
 	recorder_on_event(recorder, target_changed, targets);
 	return targets;
 }
@@ -101,57 +182,6 @@ void targets_free(struct targets *targets)
 		process_close(&targets->all[i].process);
 	free(targets->all);
 	free(targets);
-}
-
-/* Adds the process, as the program that it runs now, to the profile; `python` "": unknown. */
-static int profile_add(struct targets *targets, struct target *target, const char *python)
-{
-	struct profile_process process = {.pid = target->process.pid};
-	char *command = NULL;
-	int error = process_command(target->process.pid, &command);
-
-	error = profile_string(targets->profile, error ? target->process.command : command,
-			       &process.command);
-	free(command);
-	if (!error)
-		error = profile_string(targets->profile, python, &process.python);
-	if (!error)
-		error = profile_process(targets->profile, &process, &target->profile_process);
-	return error;
-}
-
-/* Tells the kernel and the recorder of the program that the process runs now. */
-static int target_configure(struct targets *targets, struct target *target,
-			    const struct interpreter *interpreter)
-{
-	struct process_config config = {.index = targets->next_index, .identity = IDENTITY_CHECKED};
-	char python[512] = "";
-	int error;
-
-	if (interpreter) {
-		config.layout = interpreter->layout;
-		config.runtime = interpreter->runtime;
-		config.code_type = interpreter->code_type;
-		config.text_start = interpreter->text_start;
-		config.text_end = interpreter->text_end;
-		snprintf(python, sizeof(python), "CPython %s (%s)", interpreter->version,
-			 interpreter->path);
-		if (interpreter->code_dealloc.address && interpreter->code_dealloc.cheap &&
-		    !session_probe_free(targets->session, target->process.pid, interpreter->file,
-					interpreter->code_dealloc.offset))
-			config.identity = IDENTITY_FREED;
-	}
-	error = profile_add(targets, target, python);
-	if (!error)
-		error = recorder_add_process(targets->recorder, config.index,
-					     target->profile_process, config.layout.line_format);
-	if (!error)
-		error = session_set_process(targets->session, target->process.pid, &config);
-	if (error)
-		return error;
-	target->index = targets->next_index++;
-	target->python = interpreter != NULL;
-	return 0;
 }
 
 /* Finds the interpreter, and waits for one that is being started. */
@@ -193,6 +223,7 @@ int targets_add(struct targets *targets, pid_t pid, enum target_mode mode, struc
 	if (!target)
 		return error_set(error, -ENOMEM, "no memory");
 	target->mode = mode;
+	target->index = targets->next_index;
 	result = process_open(pid, &target->process, &target->last);
 	if (result)
 		return error_set(error, result, "cannot attach to %d: %s", pid, target->last.text);
@@ -210,6 +241,7 @@ int targets_add(struct targets *targets, pid_t pid, enum target_mode mode, struc
 		error_set(error, result, "cannot attach to %d: %s", pid, strerror(-result));
 		goto fail;
 	}
+	targets->next_index++;
 	targets->count++;
 	return 0;
 fail:

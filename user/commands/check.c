@@ -132,13 +132,15 @@ static bool hooks_print(void)
 
 	for (hook = session_wait_hooks; *hook; hook++) {
 		struct error error = {""};
-		bool good = !session_try_hook(*hook, &error);
+		int result = session_try_hook(*hook, &error);
+		bool good = !result;
 
 		if (good)
 			line_print(true, *hook, "captures waits%s",
 				   any ? ", not needed" : ": will be used");
 		else
-			printf("  %-7s %-24s %.100s\n", "no", *hook, error.text);
+			printf("  %-7s %-24s not on this kernel: %s\n", "no", *hook,
+			       strerror(-result));
 		any |= good;
 	}
 	if (!any)

@@ -80,8 +80,8 @@ static double parse_quantity(const char *text, const char *what, double least, d
 	double value = strtod(text, &end);
 
 	if (end == text || *end || !isfinite(value) || value < least || value > most)
-		argp_error(state, "%s must be a number from %g to %g, not `%s`", what, least, most,
-			   text);
+		argp_error(state, "%s must be a number from %g to %.0f, not `%s`", what, least,
+			   most, text);
 	return value;
 }
 

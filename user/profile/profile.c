@@ -268,3 +268,10 @@ int64_t profile_stack_owner(const struct profile *profile, uint32_t stack)
 	}
 	return -1;
 }
+
+void profile_process_set(struct profile *profile, uint32_t id,
+			 const struct profile_process *process)
+{
+	if (id < profile->process_count)
+		profile->processes[id] = *process;
+}

@@ -134,6 +134,10 @@ int profile_sample(struct profile *profile, const struct profile_key *key, uint3
 int profile_process(struct profile *profile, const struct profile_process *process, uint32_t *id);
 int profile_thread(struct profile *profile, const struct profile_thread *thread);
 
+/* Changes what is known of a process. */
+void profile_process_set(struct profile *profile, uint32_t id,
+			 const struct profile_process *process);
+
 /* The innermost Python location of a stack: the one its time is charged to. -1: it has none. */
 int64_t profile_stack_owner(const struct profile *profile, uint32_t stack);
 

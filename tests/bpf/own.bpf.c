@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
+/*
+ * Owns the test programs that look at the thread that runs them, as the programs on the scheduler
+ * and on the CPU's clock do: its Python frames, its descriptors, a system call it could be in.
+ */
+#include "mechanisms.bpf.h"
+
+__u32 descriptor = 0;
+struct descriptor_result descriptor_result = {};
+
+SEC("raw_tp")
+int identify(void *context)
+{
+	__u64 both = bpf_get_current_pid_tgid();
+
+	subject_pid = both >> 32;
+	subject_tid = both;
+	return 0;
+}
+
+SEC("raw_tp")
+int walk_own(void *context)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct thread *thread = thread_made(task);
+	struct sampling sampling;
+
+	if (!thread || sample_begin(&sampling, SCRATCH_CPU, task))
+		return 1;
+	sample_add_python(&sampling, thread, task, OWN_THREAD);
+	sample_end(&sampling);
+	return 0;
+}
+
+/* As if a program that takes a sample had been interrupted, and as if it had ended. */
+SEC("raw_tp")
+int scratch_hold(void *context)
+{
+	struct sample_record *sample;
+	struct scratch *scratch;
+
+	return scratch_acquire(SCRATCH_CPU, &scratch, &sample) ? 1 : 0;
+}
+
+SEC("raw_tp")
+int scratch_give(void *context)
+{
+	__u32 slot = SCRATCH_CPU;
+	struct scratch *scratch = bpf_map_lookup_elem(&scratches, &slot);
+
+	if (scratch)
+		scratch_release(scratch);
+	return 0;
+}
+
+/* Forgets what is remembered of the thread, as if it had just begun. */
+SEC("raw_tp")
+int thread_forget(void *context)
+{
+	bpf_task_storage_delete(&threads, bpf_get_current_task_btf());
+	return 0;
+}
+
+SEC("raw_tp")
+int classify_own(void *context)
+{
+	struct thread *thread = thread_made(bpf_get_current_task_btf());
+
+	if (!thread)
+		return 1;
+	call_classify(thread, OWN_THREAD, POLL_SWITCH);
+	return 0;
+}
+
+/* The end of a wait for the GIL, for the next one to be its continuation or not. */
+SEC("raw_tp")
+int gil_wait_end(void *context)
+{
+	struct thread *thread = thread_made(bpf_get_current_task_btf());
+
+	if (!thread)
+		return 1;
+	thread->since_ns = 0;
+	ledger_wait_end(thread, STATE_GIL, made_call.now);
+	return 0;
+}
+
+/* Of the system call that the thread really is in: the one that runs this program. */
+SEC("raw_tp")
+int classify_real(void *context)
+{
+	struct thread *thread = thread_made(bpf_get_current_task_btf());
+
+	if (!thread)
+		return 1;
+	thread->task_state = made_call.task_state;
+	thread->in_io_wait = made_call.in_io_wait;
+	call_result.descriptor = wait_classify(thread, OWN_THREAD, made_call.now, POLL_SWITCH);
+	call_result.state = thread->state;
+	call_result.syscall = thread->syscall;
+	return 0;
+}
+
+SEC("raw_tp")
+int describe(void *context)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct descriptor_table table = descriptor_table_read(task);
+	struct wait_target target = {};
+
+	descriptor_result.kind = descriptor_kind(table.files, table.owner, descriptor);
+	target_read(task, descriptor, &target);
+	descriptor_result.target = target;
+	return 0;
+}
+
+char license_text[] SEC("license") = "Dual BSD/GPL";
