@@ -13,6 +13,7 @@
 #include "capture/target_name.h"
 #include "profile/estimate.h"
 #include "python/text.h"
+#include "target/listeners.h"
 
 struct process_number {
 	uint32_t index;   /* struct record.process */
@@ -25,6 +26,7 @@ struct recorder {
 	struct codes *codes;
 	struct estimates *estimates;
 	struct kernel_stacks *kernel;
+	struct listeners *listeners;
 	struct process_number *numbers;
 	recorder_event *event;
 	void *event_context;
@@ -42,7 +44,8 @@ struct recorder *recorder_new(struct profile *profile)
 	recorder->codes = codes_new(profile, profile->facts.lost);
 	recorder->estimates = estimates_new(profile);
 	recorder->kernel = kernel_stacks_new(profile);
-	if (recorder->codes && recorder->estimates && recorder->kernel)
+	recorder->listeners = listeners_new();
+	if (recorder->codes && recorder->estimates && recorder->kernel && recorder->listeners)
 		return recorder;
 	recorder_free(recorder);
 	return NULL;
@@ -61,6 +64,7 @@ void recorder_free(struct recorder *recorder)
 	codes_free(recorder->codes);
 	estimates_free(recorder->estimates);
 	kernel_stacks_free(recorder->kernel);
+	listeners_free(recorder->listeners);
 	free(recorder);
 }
 
@@ -163,6 +167,14 @@ static int sample_stack(struct recorder *recorder, const struct sample_record *s
 	return profile_stack(recorder->profile, recorder->locations, depth, stack);
 }
 
+static bool target_is_server(struct recorder *recorder, const struct sample_record *sample)
+{
+	const struct wait_target *target = &sample->target;
+
+	return (target->kind == TARGET_INET || target->kind == TARGET_INET6) &&
+	       listeners_hold(recorder->listeners, sample->head.pid, target->local_port);
+}
+
 static int sample_labels(struct recorder *recorder, const struct sample_record *sample,
 			 struct profile_key *key)
 {
@@ -178,7 +190,7 @@ static int sample_labels(struct recorder *recorder, const struct sample_record *
 		error = thread_name(recorder->profile, sample->comm, &key->thread);
 	if (!error && call && sample->state != STATE_RUNNING)
 		error = profile_string(recorder->profile, call, &key->syscall);
-	if (!error && target_name(&sample->target, target))
+	if (!error && target_name(&sample->target, target_is_server(recorder, sample), target))
 		error = profile_string(recorder->profile, target, &key->target);
 	if (sample->state == STATE_RUNNING)
 		key->leaf = sample->leaf;

@@ -9,10 +9,7 @@
 
 #include "python/text.h"
 
-/* Where Linux takes the ports of clients from (net.ipv4.ip_local_port_range, its default). */
-#define EPHEMERAL_PORT_MIN 32768
-
-static bool inet_name(const struct wait_target *target, char *text)
+static bool inet_name(const struct wait_target *target, bool server, char *text)
 {
 	bool six = target->kind == TARGET_INET6;
 	char address[INET6_ADDRSTRLEN];
@@ -20,7 +17,7 @@ static bool inet_name(const struct wait_target *target, char *text)
 	if (!target->peer_port ||
 	    !inet_ntop(six ? AF_INET6 : AF_INET, target->address, address, sizeof(address)))
 		return false;
-	if (target->peer_port >= EPHEMERAL_PORT_MIN && target->local_port < EPHEMERAL_PORT_MIN)
+	if (server)
 		snprintf(text, TARGET_NAME_SIZE, ":%u from %s", target->local_port, address);
 	else
 		snprintf(text, TARGET_NAME_SIZE, six ? "[%s]:%u" : "%s:%u", address,
@@ -46,12 +43,12 @@ static bool path_name(const struct wait_target *target, const char *unnamed, cha
 	return true;
 }
 
-bool target_name(const struct wait_target *target, char text[TARGET_NAME_SIZE])
+bool target_name(const struct wait_target *target, bool server, char text[TARGET_NAME_SIZE])
 {
 	switch (target->kind) {
 	case TARGET_INET:
 	case TARGET_INET6:
-		return inet_name(target, text);
+		return inet_name(target, server, text);
 	case TARGET_UNIX:
 		return path_name(target, "unix socket", text);
 	case TARGET_FILE:

@@ -10,9 +10,10 @@
 #define TARGET_NAME_SIZE 256
 
 /*
- * Writes `127.0.0.1:5432`, `[::1]:80`, a path, `pipe`; for a client of the process' own server,
- * whose port says nothing, `:8000 from 10.0.0.7`. Returns false where nothing is known.
+ * Writes `127.0.0.1:5432`, `[::1]:80`, a path, `pipe`; for a client of a server's, whose port says
+ * nothing, `:8000 from 10.0.0.7` (profile/names.h has target_is_client()). `server` says whether
+ * the local port is one that is listened on. Returns false where nothing is known.
  */
-bool target_name(const struct wait_target *target, char text[TARGET_NAME_SIZE]);
+bool target_name(const struct wait_target *target, bool server, char text[TARGET_NAME_SIZE]);
 
 #endif

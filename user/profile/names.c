@@ -102,3 +102,8 @@ void column_sums(const int64_t states[STATE_COUNT], int64_t columns[COLUMN_COUNT
 	for (state = 0; state < STATE_COUNT; state++)
 		columns[state_column(state)] += states[state];
 }
+
+bool target_is_client(const char *target)
+{
+	return target[0] == ':';
+}

@@ -36,4 +36,10 @@ enum column state_column(enum state state);
 /* Adds the times of the states up by column. */
 void column_sums(const int64_t states[STATE_COUNT], int64_t columns[COLUMN_COUNT]);
 
+/*
+ * Whether a sample's target is a client of the process' own server, spelt `:PORT from ADDRESS`: a
+ * wait for it is a wait for work.
+ */
+bool target_is_client(const char *target);
+
 #endif

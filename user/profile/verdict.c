@@ -16,6 +16,7 @@
 
 struct thread_time {
 	int64_t handover_ns; /* seen in samples */
+	int64_t clients_ns;  /* the same: waiting for the next request of a client */
 	bool active;
 };
 
@@ -58,9 +59,25 @@ static bool is_handover(const struct profile *profile, const struct profile_samp
 	return is_handover_file(profile->strings[function->filename]);
 }
 
-static bool is_active(const struct profile_thread *thread)
+static bool is_client_wait(const struct profile *profile, const struct profile_sample *sample)
 {
-	int64_t work = thread->ns[STATE_RUNNING] + thread->ns[STATE_SOCKET] +
+	return sample->key.state == STATE_SOCKET &&
+	       target_is_client(profile->strings[sample->key.target]);
+}
+
+/* Takes a part of the time that a thread has in a state: as much as was seen, and is there. */
+static int64_t take_part(int64_t *seen_ns, int64_t whole_ns)
+{
+	int64_t part = *seen_ns < whole_ns ? *seen_ns : whole_ns;
+
+	/* Thread ids can be used again: what one thread does not use up is left for the next. */
+	*seen_ns -= part;
+	return part;
+}
+
+static bool is_active(const struct profile_thread *thread, int64_t clients_ns)
+{
+	int64_t work = thread->ns[STATE_RUNNING] + thread->ns[STATE_SOCKET] - clients_ns +
 		       thread->ns[STATE_FILE] + thread->ns[STATE_FAULT];
 
 	return work > 0 && work >= (thread->end_ns - thread->start_ns) / ACTIVE_PART;
@@ -100,7 +117,8 @@ static int find_time(struct builder *builder, uint32_t process, uint32_t tid,
 	return 0;
 }
 
-static int add_handovers(struct builder *builder)
+/* Adds up what waits are known from samples not to be for the work itself. */
+static int add_idle_waits(struct builder *builder)
 {
 	const struct profile *profile = builder->profile;
 	const struct profile_sample *sample;
@@ -109,37 +127,37 @@ static int add_handovers(struct builder *builder)
 
 	for (at = 0; at < profile->sample_count; at++) {
 		sample = &profile->samples[at];
-		if (!is_handover(profile, sample))
-			continue;
 		if (find_time(builder, sample->key.process, sample->key.tid, &time))
 			return -ENOMEM;
-		time->handover_ns += sample->ns;
+		if (is_handover(profile, sample))
+			time->handover_ns += sample->ns;
+		if (is_client_wait(profile, sample))
+			time->clients_ns += sample->ns;
 	}
 	return 0;
 }
 
 static void add_active(struct verdict *verdict, const struct profile_thread *thread,
-		       struct thread_time *time)
+		       struct thread_time *time, int64_t clients)
 {
-	int64_t handover = time->handover_ns;
+	int64_t handover = take_part(&time->handover_ns, thread->ns[STATE_LOCK]);
 	int state;
 
-	/* Thread ids can be used again: what one thread does not use up is left for the next. */
-	if (handover > thread->ns[STATE_LOCK])
-		handover = thread->ns[STATE_LOCK];
-	time->handover_ns -= handover;
 	time->active = true;
 	verdict->active++;
 	for (state = 0; state < STATE_COUNT; state++)
 		verdict->shares[state_share(state)] += thread->ns[state];
 	verdict->shares[SHARE_LOCK] -= handover;
 	verdict->handover_ns += handover;
+	verdict->shares[SHARE_IO] -= clients;
+	verdict->shares[SHARE_IDLE] += clients;
 }
 
 static int add_thread(struct builder *builder, const struct profile_thread *thread)
 {
 	struct verdict *verdict = &builder->verdicts->processes[thread->process];
 	struct thread_time *time;
+	int64_t clients;
 	int state, most = 0;
 
 	if (find_time(builder, thread->process, thread->tid, &time))
@@ -153,8 +171,9 @@ static int add_thread(struct builder *builder, const struct profile_thread *thre
 	}
 	if (!thread->ns[most])
 		most = STATE_OTHER;
-	if (is_active(thread))
-		add_active(verdict, thread, time);
+	clients = take_part(&time->clients_ns, thread->ns[STATE_SOCKET]);
+	if (is_active(thread, clients))
+		add_active(verdict, thread, time, clients);
 	else
 		verdict->waited[most]++;
 	return 0;
@@ -175,7 +194,8 @@ static bool cause_of(const struct profile *profile, const struct profile_sample 
 		cause->target = sample->key.target;
 	}
 	return cause->column != COLUMN_IDLE && cause->column != COLUMN_OTHER &&
-	       sample->key.state != STATE_POLL && !is_handover(profile, sample);
+	       sample->key.state != STATE_POLL && !is_handover(profile, sample) &&
+	       !is_client_wait(profile, sample);
 }
 
 static int add_cause(struct builder *builder, const struct profile_sample *sample)
@@ -251,7 +271,7 @@ static int build(struct builder *builder)
 
 	verdicts->processes =
 		calloc((size_t)profile->process_count + 1, sizeof(*verdicts->processes));
-	if (!verdicts->processes || add_handovers(builder))
+	if (!verdicts->processes || add_idle_waits(builder))
 		return -ENOMEM;
 	for (at = 0; at < profile->thread_count; at++)
 		if (add_thread(builder, &profile->threads[at]))

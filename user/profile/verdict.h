@@ -9,7 +9,8 @@
  * Active threads, too, wait for work. Lock waits inside the standard library's means to hand work
  * to another thread (threading's conditions, events and joins; queues; executors; pools) are
  * *handover*: no contention, and left out of the shares. So are none of the waits in `poll`, but
- * they count as waiting for events, not as I/O: an event loop without work is there.
+ * they count as waiting for events, not as I/O: an event loop without work is there. And a server's
+ * thread that waits for the next request of a client it holds is idle.
  */
 #ifndef PYEBPF_VERDICT_H
 #define PYEBPF_VERDICT_H

@@ -8,7 +8,6 @@ standard output, or into the file that --truth names. Runs on CPython 3.6 to 3.1
 import argparse
 import json
 import os
-import platform
 import resource
 import signal
 import sys
@@ -30,7 +29,7 @@ else:
     import ctypes
 
     def tid():
-        return ctypes.CDLL(None).syscall({"x86_64": 186, "aarch64": 178}[platform.machine()])
+        return ctypes.CDLL(None).syscall({"x86_64": 186, "aarch64": 178}[os.uname().machine])
 
 
 def blocks():
