@@ -179,11 +179,43 @@ static int add_thread(struct builder *builder, const struct profile_thread *thre
 	return 0;
 }
 
+/* The standard library, what was installed beside it, and what the interpreter brings along. */
+static bool is_library_file(const char *path)
+{
+	static const char *const parts[] = {"/lib/python3.", "/site-packages/", "/dist-packages/"};
+	size_t at;
+
+	for (at = 0; at < sizeof(parts) / sizeof(parts[0]); at++)
+		if (strstr(path, parts[at]))
+			return true;
+	return path[0] == '<' && strcmp(path, "<string>") && strcmp(path, "<stdin>");
+}
+
+/*
+ * The function to name as the cause of a stack's time: the innermost that is the program's own. A
+ * socket is read in socket.py whoever waits for it. -1: the stack has no Python function.
+ */
+static int64_t cause_location(const struct profile *profile, uint32_t stack)
+{
+	const uint32_t *locations = profile->stack_locations + profile->stacks[stack].first;
+	uint32_t at;
+
+	for (at = 0; at < profile->stacks[stack].depth; at++) {
+		const struct profile_location *location = &profile->locations[locations[at]];
+		const struct profile_function *function = &profile->functions[location->function];
+
+		if (function->kind == KIND_PYTHON &&
+		    !is_library_file(profile->strings[function->filename]))
+			return locations[at];
+	}
+	return profile_stack_owner(profile, stack);
+}
+
 /* Whether a sample is part of a cause, and of which: fills what tells causes apart. */
 static bool cause_of(const struct profile *profile, const struct profile_sample *sample,
 		     struct cause *cause)
 {
-	int64_t owner = profile_stack_owner(profile, sample->key.stack);
+	int64_t owner = cause_location(profile, sample->key.stack);
 
 	memset(cause, 0, sizeof(*cause));
 	cause->function = owner < 0 ? -1 : (int64_t)profile->locations[owner].function;

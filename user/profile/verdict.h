@@ -42,7 +42,7 @@ struct verdict {
 
 /* Time of active threads in a function (or thread) and column; of I/O by state and target too. */
 struct cause {
-	int64_t function; /* index into profile.functions; -1: no Python function */
+	int64_t function; /* the program's own, that led there; -1: no Python function */
 	uint32_t thread;  /* string: where there is no function, the thread's name; else 0 */
 	enum column column;
 	enum state state; /* of I/O */
