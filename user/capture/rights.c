@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/utsname.h>
 #include <unistd.h>
 
 #define KERNEL_TYPES  "/sys/kernel/btf/vmlinux"
@@ -58,6 +59,16 @@ const char *kernel_lockdown(void)
 			return modes[i];
 	}
 	return "none";
+}
+
+bool kernel_is_too_old(void)
+{
+	struct utsname system;
+	unsigned int major, minor;
+
+	if (uname(&system) || sscanf(system.release, "%u.%u", &major, &minor) != 2)
+		return false;
+	return major < 6 || (major == 6 && minor < 1);
 }
 
 int rights_check(struct error *error)

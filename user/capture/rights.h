@@ -29,6 +29,14 @@ bool kernel_types_available(void);
  */
 const char *kernel_lockdown(void);
 
+/*
+ * Whether the kernel calls itself older than those that pyebpf is tested on. An explanation when
+ * it has refused the programs, no reason not to try: some distributions' kernels can do more than
+ * their version says.
+ */
+#define KERNEL_NEEDED "pyebpf needs Linux 6.1 or later"
+bool kernel_is_too_old(void);
+
 /* Returns 0, or -EPERM / -ENOTSUP with a sentence that says what is missing and what to do. */
 int rights_check(struct error *error);
 

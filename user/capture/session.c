@@ -32,13 +32,12 @@ struct wait_hook {
 static const struct wait_hook wait_hooks[] = {
 	{"return_sched_exit", "tp_btf/sched_exit_tp"},
 	{"return_schedule", "fexit/schedule"},
-	{"return_schedule_probe", "kretprobe/schedule"},
 	{"return_syscall", "tp_btf/sys_exit"},
 };
 #define WAIT_HOOK_COUNT (sizeof(wait_hooks) / sizeof(wait_hooks[0]))
 
 const char *const session_wait_hooks[] = {"tp_btf/sched_exit_tp", "fexit/schedule",
-					  "kretprobe/schedule", "tp_btf/sys_exit", NULL};
+					  "tp_btf/sys_exit", NULL};
 
 struct session {
 	struct session_options options;
@@ -133,6 +132,8 @@ static int programs_open_best(struct session *session, struct error *error)
 		if (!result)
 			return 0;
 	}
+	if (kernel_is_too_old())
+		return error_set(error, -ENOTSUP, "this kernel is too old: " KERNEL_NEEDED);
 	return error_set(error, result,
 			 "the kernel refuses the BPF programs: %s (%s); `pyebpf "
 			 "check` says which hooks it has",

@@ -18,6 +18,7 @@
 
 #include "capture/rights.h"
 #include "capture/session.h"
+#include "commands/arguments.h"
 #include "python/interpreter.h"
 #include "target/process.h"
 
@@ -33,17 +34,10 @@ static const struct argp_option options[] = {
 static error_t parse_option(int key, char *text, struct argp_state *state)
 {
 	struct check_arguments *arguments = state->input;
-	char *end;
-	long pid;
 
 	switch (key) {
 	case 'p':
-		pid = strtol(text, &end, 10);
-		if (*end || pid < 1 || pid > INT32_MAX)
-			argp_error(state,
-				   "the process id must be a whole number from 1 on, not `%s`",
-				   text);
-		arguments->pid = pid;
+		arguments->pid = argument_whole(text, "the process id", INT32_MAX, state);
 		return 0;
 	case ARGP_KEY_ARG:
 		argp_error(state, "what is `%s`? A process is given by -p PID", text);
@@ -144,8 +138,10 @@ static bool hooks_print(void)
 		any |= good;
 	}
 	if (!any)
-		line_print(false, "a hook for waits",
-			   "none of the above works: recording is impossible");
+		line_print(false, "a hook for waits", "%s",
+			   kernel_is_too_old()
+				   ? "this kernel is too old: " KERNEL_NEEDED
+				   : "none of the above works: recording is impossible");
 	return any;
 }
 

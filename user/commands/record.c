@@ -9,7 +9,6 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <malloc.h>
-#include <math.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -25,6 +24,7 @@
 #include "capture/rights.h"
 #include "capture/session.h"
 #include "capture/targets.h"
+#include "commands/arguments.h"
 #include "commands/child.h"
 #include "commands/output.h"
 #include "views/view.h"
@@ -73,28 +73,6 @@ static const struct argp_option options[] = {
 	{NULL, 0, NULL, 0, NULL, 0},
 };
 
-static double parse_quantity(const char *text, const char *what, double least, double most,
-			     struct argp_state *state)
-{
-	char *end;
-	double value = strtod(text, &end);
-
-	if (end == text || *end || !isfinite(value) || value < least || value > most)
-		argp_error(state, "%s must be a number from %g to %.0f, not `%s`", what, least,
-			   most, text);
-	return value;
-}
-
-static uint32_t parse_whole(const char *text, const char *what, double most,
-			    struct argp_state *state)
-{
-	double value = parse_quantity(text, what, 1, most, state);
-
-	if (value != floor(value))
-		argp_error(state, "%s must be a whole number, not `%s`", what, text);
-	return value;
-}
-
 static void pid_add(struct record_arguments *arguments, pid_t pid, struct argp_state *state)
 {
 	uint32_t i;
@@ -125,13 +103,13 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
 
 	switch (key) {
 	case 'p':
-		pid_add(arguments, parse_whole(text, "the process id", INT32_MAX, state), state);
+		pid_add(arguments, argument_whole(text, "the process id", INT32_MAX, state), state);
 		break;
 	case 'd':
-		arguments->seconds = parse_quantity(text, "the duration", 0.01, 1e7, state);
+		arguments->seconds = argument_quantity(text, "the duration", 0.01, 1e7, state);
 		break;
 	case 'r':
-		arguments->rate_hz = parse_whole(text, "the rate", RATE_LIMIT, state);
+		arguments->rate_hz = argument_whole(text, "the rate", RATE_LIMIT, state);
 		break;
 	case 'o':
 		arguments->output = text;

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "commands/arguments.h"
 #include "error.h"
 #include "profile/narrow.h"
 #include "profile/pprof.h"
@@ -37,19 +38,6 @@ static const struct argp_option options[] = {
 	{"tid", 't', "TID", 0, "Count only this thread", 0},
 	{NULL, 0, NULL, 0, NULL, 0},
 };
-
-/* Reads a whole number from 1 on; anything else ends the program. */
-static uint32_t parse_number(const char *text, const char *what, struct argp_state *state)
-{
-	unsigned long value;
-	char *end;
-
-	errno = 0;
-	value = strtoul(text, &end, 10);
-	if (*text < '0' || *text > '9' || *end || errno || !value || value > UINT32_MAX)
-		argp_error(state, "%s must be a whole number from 1 on, not `%s`", what, text);
-	return (uint32_t)value;
-}
 
 static void choose_view(struct report_arguments *arguments, const char *name,
 			struct argp_state *state)
@@ -92,13 +80,14 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
 		arguments->output = text;
 		break;
 	case 'n':
-		arguments->options.rows = parse_number(text, "the number of rows", state);
+		arguments->options.rows =
+			argument_whole(text, "the number of rows", UINT32_MAX, state);
 		break;
 	case 'p':
-		arguments->pid = parse_number(text, "the process id", state);
+		arguments->pid = argument_whole(text, "the process id", UINT32_MAX, state);
 		break;
 	case 't':
-		arguments->tid = parse_number(text, "the thread id", state);
+		arguments->tid = argument_whole(text, "the thread id", UINT32_MAX, state);
 		break;
 	case ARGP_KEY_ARG:
 		if (arguments->recording)
