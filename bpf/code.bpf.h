@@ -11,12 +11,38 @@
 #include "memory.bpf.h"
 #include "scratch.bpf.h"
 
+#define TEXT_TAIL_BYTES 64
+
+/*
+ * A number that differs where two str objects do: their hash, or, while Python has not needed that
+ * (it is -1 then), the length and last characters.
+ */
+static __always_inline __u64 text_identity(const struct python_layout *layout, __u64 address,
+					   struct scratch *scratch, subject_t subject)
+{
+	__u64 *words = (__u64 *)scratch->text;
+	__u64 length, mix, at;
+	__u32 i;
+
+	mix = user_read_word(address + layout->text_hash, subject);
+	if (mix != ~0ULL)
+		return mix;
+	length = user_read_word(address + layout->text_length, subject);
+	at = length > TEXT_TAIL_BYTES ? length - TEXT_TAIL_BYTES : 0;
+	if (user_read(words, TEXT_TAIL_BYTES, address + layout->text_ascii_data + at, subject))
+		return length;
+	mix = length;
+	for (i = 0; i < TEXT_TAIL_BYTES / sizeof(*words); i++)
+		mix = (mix ^ words[i]) * 0x9e3779b97f4a7c15ULL;
+	return mix;
+}
+
 /* 32 bits that tell a code object from others at its address; 0 if a probe does that. */
 CHECKED_ONCE __u32 code_identity(const struct process_config *process, __u64 code,
 				 struct scratch *scratch, subject_t subject)
 {
 	const struct python_layout *layout = &process->layout;
-	__u64 mix;
+	__u64 mix, name, filename;
 
 	if (!process || !scratch)
 		return FRAME_UNNAMED;
@@ -27,15 +53,13 @@ CHECKED_ONCE __u32 code_identity(const struct process_config *process, __u64 cod
 		return FRAME_UNNAMED;
 	mix = layout->code_version ? (__u32)object_word(scratch, layout->code_version) : 0;
 	if (!mix) {
+		name = object_word(scratch, layout->code_name);
+		filename = object_word(scratch, layout->code_filename);
 		mix = (__u32)object_word(scratch, layout->code_first_line);
-		mix = (mix +
-		       user_read_word(object_word(scratch, layout->code_name) + layout->text_hash,
-				      subject)) *
-		      0xff51afd7ed558ccdULL;
-		mix = (mix + user_read_word(object_word(scratch, layout->code_filename) +
-						    layout->text_hash,
-					    subject)) *
-		      0xc4ceb9fe1a85ec53ULL;
+		mix += text_identity(layout, name, scratch, subject);
+		mix *= 0xff51afd7ed558ccdULL;
+		mix += text_identity(layout, filename, scratch, subject);
+		mix *= 0xc4ceb9fe1a85ec53ULL;
 		mix ^= mix >> 32;
 	}
 	return (__u32)mix == FRAME_UNNAMED ? 1 : mix;
@@ -66,7 +90,7 @@ static __always_inline __u32 text_read(const struct python_layout *layout, __u64
 	data = address + (state & 16 ? layout->text_ascii_data : layout->text_compact_data);
 	part->cut = length > most / width;
 	bytes = part->cut ? most : length * width;
-	if (bytes > most || (bytes && user_read(to, bytes, data, subject)))
+	if (bytes > most || (bytes && user_read(to, bounded(bytes, most), data, subject)))
 		return 0;
 	part->width = width;
 	part->bytes = bytes;
@@ -96,8 +120,10 @@ static long lines_send_step(__u32 index, void *context)
 	lines->offset = send->sent;
 	lines->bytes = bytes;
 	lines->head.size = offsetof(struct lines_record, data) + bytes;
-	if (emit(lines, offsetof(struct lines_record, data) + bytes, false, LOSS_CODE_UNNAMED))
+	if (emit(lines, offsetof(struct lines_record, data) + bytes, false, LOSS_LINES_CUT)) {
+		send->left = 0; /* counted */
 		return 1;
+	}
 	send->sent += bytes;
 	send->left -= bytes;
 	return 0;
@@ -108,15 +134,18 @@ static __always_inline __u32 lines_send(const struct python_layout *layout, stru
 					subject_t subject, __u64 table)
 {
 	struct lines_send send = {.scratch = scratch, .subject = subject};
-	__u64 bytes = user_read_word(table + layout->bytes_size, subject);
+	__u64 bytes = 0;
+	bool cut = user_read(&bytes, sizeof(bytes), table + layout->bytes_size, subject);
 
 	if (bytes > LINES_CHUNK * LINES_CHUNKS_MAX) {
-		loss_count(LOSS_LINES_CUT);
+		cut = true;
 		bytes = LINES_CHUNK * LINES_CHUNKS_MAX;
 	}
 	send.data = table + layout->bytes_data;
 	send.left = bytes;
 	bpf_loop(LINES_CHUNKS_MAX, lines_send_step, &send, 0);
+	if (cut || send.left)
+		loss_count(LOSS_LINES_CUT);
 	return send.sent;
 }
 
@@ -146,8 +175,8 @@ CHECKED_ONCE int code_send(const struct process_config *process, struct scratch 
 	if (!record->name.width || name > NAME_BYTES_MAX)
 		return -1;
 	filename = text_read(layout, object_word(scratch, layout->code_filename), subject,
-			     scratch->text, &record->filename, record->text + name,
-			     FILENAME_BYTES_MAX);
+			     scratch->text, &record->filename,
+			     record->text + bounded(name, NAME_BYTES_MAX), FILENAME_BYTES_MAX);
 	if (!record->filename.width || filename > FILENAME_BYTES_MAX)
 		return -1;
 	if (record->name.cut || record->filename.cut)
@@ -164,9 +193,7 @@ CHECKED_ONCE int code_send(const struct process_config *process, struct scratch 
 	record->head.kind = RECORD_CODE;
 	record->head.process = process->index;
 	record->head.size = bytes;
-	if (bytes > sizeof(*record))
-		return -1;
-	return emit(record, bytes, false, LOSS_CODE_UNNAMED);
+	return emit(record, bounded(bytes, sizeof(*record)), false, LOSS_CODE_UNNAMED);
 }
 
 #endif

@@ -9,8 +9,6 @@
 #include "kernel.h"
 #include "config.h"
 
-#define PROCESSES_MAX 16384
-
 /* Length of wait that is always captured, and the time between two samples of a running thread. */
 const volatile __u64 period_ns __weak = 10101010;
 

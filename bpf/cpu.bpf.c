@@ -34,7 +34,7 @@ int sample_cpu(struct sampled_registers *registers)
 	struct thread *thread = thread_find(task);
 	struct sampling sampling;
 
-	if (!thread || thread->mode == THREAD_NEW)
+	if (!thread)
 		return 0;
 	if (sample_begin(&sampling, SCRATCH_CPU, task))
 		return 0;

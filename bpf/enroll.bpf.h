@@ -37,6 +37,7 @@ static __always_inline void thread_enroll(struct task_struct *task, __u64 now, _
 	thread->descriptor = -1;
 	thread->task_state = task_state_read(task);
 	thread->in_io_wait = BPF_CORE_READ_BITFIELD_PROBED(task, in_iowait);
+	barrier(); /* an event on another CPU may use the storage from here on */
 	thread->mode = mode;
 }
 

@@ -9,6 +9,8 @@
 #include "code.bpf.h"
 #include "python.bpf.h"
 
+#define FRAME_NOWHERE 1 /* on the page at 0, which is never mapped */
+
 struct frame_walk {
 	const struct process_config *process;
 	struct scratch *scratch;
@@ -57,13 +59,17 @@ static __always_inline __s32 frame_instruction(const struct python_layout *layou
 {
 	__s64 offset;
 
-	if (layout->frame_model == FRAME_MODEL_OBJECT) {
-		__s32 last = (__s32)word;
+	if (layout->frame_model == FRAME_MODEL_OBJECT)
+		offset = (__s64)(__s32)word * layout->instruction_scale;
+	else
+		offset = word - (code + layout->code_instructions);
+	return offset < 0 || offset > 0x7fffffff ? -1 : offset;
+}
 
-		return last < 0 ? -1 : last * (__s32)layout->instruction_scale;
-	}
-	offset = word - (code + layout->code_instructions);
-	return offset < 0 ? -1 : offset;
+/* Addresses that no user memory has would be taken for other processes' in code_key(). */
+static __always_inline bool code_address_valid(__u64 code)
+{
+	return code && !(code >> 47);
 }
 
 static __always_inline void frame_keep(struct frame_walk *walk, __u64 code, __s32 instruction)
@@ -92,12 +98,8 @@ static long frame_walk_step(__u32 step, void *context)
 	__u32 offset;
 	__u64 code, word;
 
-	if (!walk->frame)
+	if (!walk->frame || walk->count >= PYTHON_FRAMES_MAX)
 		return 1;
-	if (walk->count >= PYTHON_FRAMES_MAX) {
-		walk->sample->flags |= SAMPLE_CUT;
-		return 1;
-	}
 	if (frame_load(walk, &offset)) {
 		walk->sample->flags |= SAMPLE_BROKEN;
 		loss_count(LOSS_FRAME_UNREADABLE);
@@ -109,6 +111,11 @@ static long frame_walk_step(__u32 step, void *context)
 		return 0;
 	code = window_word(walk->scratch, offset + layout->frame_code) &
 	       ~(__u64)layout->frame_code_tags;
+	if (!code_address_valid(code)) {
+		walk->sample->flags |= SAMPLE_BROKEN;
+		loss_count(LOSS_FRAME_INVALID);
+		return 1;
+	}
 	word = window_word(walk->scratch, offset + layout->frame_instruction);
 	frame_keep(walk, code, frame_instruction(layout, code, word));
 	return 0;
@@ -149,14 +156,18 @@ static long frame_name_step(__u32 step, void *context)
 	return 0;
 }
 
+/* Where the walk begins: 0 where the thread has no frames, an address that cannot be read else. */
 static __always_inline __u64 frame_innermost(const struct process_config *process,
 					     const struct scratch *scratch, subject_t subject)
 {
-	__u64 frame = object_word(scratch, process->layout.thread_frame);
+	__u64 start = object_word(scratch, process->layout.thread_frame);
+	__u64 frame;
 
-	if (process->layout.frame_model != FRAME_MODEL_CFRAME || !frame)
-		return frame;
-	return user_read_word(frame + process->layout.cframe_current_frame, subject);
+	if (process->layout.frame_model != FRAME_MODEL_CFRAME || !start)
+		return start;
+	if (user_read(&frame, sizeof(frame), start + process->layout.cframe_current_frame, subject))
+		return FRAME_NOWHERE;
+	return frame;
 }
 
 /*
@@ -183,8 +194,10 @@ CHECKED_ONCE int frames_walk(struct thread *thread, subject_t subject,
 	scratch->code.head.pid = sample->head.pid;
 	walk.frame = frame_innermost(process, scratch, subject);
 	bpf_loop(2 * PYTHON_FRAMES_MAX, frame_walk_step, &walk, 0);
-	if (sample->flags & SAMPLE_CUT)
+	if (walk.frame && !(sample->flags & SAMPLE_BROKEN)) {
+		sample->flags |= SAMPLE_CUT;
 		loss_count(LOSS_STACK_CUT);
+	}
 	if (scratch->unnamed_count)
 		bpf_loop(scratch->unnamed_count, frame_name_step, &walk, 0);
 	sample->python_count = walk.count;

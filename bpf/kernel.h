@@ -86,7 +86,7 @@ struct pid {
 
 struct task_struct {
 	unsigned int __state;
-	int on_cpu;
+	unsigned int on_cpu; /* int, u8 from Linux 7.2 on: only unsigned may differ in size */
 	struct sched_entity se;
 	unsigned in_iowait : 1;
 	int pid;

@@ -69,8 +69,9 @@ static __always_inline void ledger_wait_end(struct thread *thread, __u32 state, 
 	thread->totals[state].waits += !thread->continued;
 	thread->capture.ns = ledger_weigh(thread, state, length);
 	thread->capture.length_ns = length;
-	if (state == STATE_GIL)
-		thread->gil_ended_ns = thread->since_ns + length;
+	/* Woken before its time ran out: it got the lock, and the next wait is another one. */
+	if (state == STATE_GIL && thread->since_ns + length < thread->gil_deadline_ns)
+		thread->gil_deadline_ns = 0;
 }
 
 static __always_inline void ledger_runqueue_end(struct thread *thread, __u64 length)
@@ -151,6 +152,8 @@ __weak int ledger_switch_in(struct thread *thread, __u64 executed, __u64 now)
 	if (thread->mode == THREAD_RUNNING) /* its leaving was missed while storage was made */
 		thread->state = STATE_UNKNOWN;
 	ledger_away_end(thread, thread->mode != THREAD_RUNNABLE, now);
+	if (thread->state == STATE_GIL && thread->mode == THREAD_BLOCKED)
+		thread->gil_ended_ns = now;
 	thread->executed_ns = executed;
 	thread->mode = THREAD_RUNNING;
 	thread->sequence++;

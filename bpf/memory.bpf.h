@@ -33,6 +33,17 @@ static __always_inline struct task_struct *subject_task(subject_t subject)
 }
 #endif
 
+/*
+ * The length itself, or 0 where it is more than `most`. Where the compiler keeps a length on the
+ * stack, comparing one load of it proves nothing of the next load to verifiers before Linux 6.8:
+ * to be called right where the length is used, even if it has been compared before.
+ */
+static __always_inline __u64 bounded(__u64 length, __u64 most)
+{
+	asm volatile("if %0 <= %1 goto +1; %0 = 0" : "+r"(length) : "ri"(most));
+	return length;
+}
+
 /* Reads `bytes` at a user address; 0, or not 0 with *to unspecified. */
 static __always_inline long user_read(void *to, __u32 bytes, __u64 address, subject_t subject)
 {

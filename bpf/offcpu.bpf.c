@@ -77,7 +77,11 @@ static __always_inline void thread_return(void *context)
 	__builtin_memset(&thread->capture, 0, sizeof(thread->capture));
 }
 
-/* The hooks of the way back, best first: user/capture/hooks.c loads the first that works. */
+/*
+ * The hooks of the way back, best first: user/capture/session.c loads the first that works. A
+ * kretprobe on schedule() is not among them: each thread that sleeps there holds one of its few
+ * instances (ten, or two a CPU: kernel/kprobes.c), and the returns of all others are passed over.
+ */
 
 SEC("tp_btf/sched_exit_tp")
 int BPF_PROG(return_sched_exit, bool switched)
@@ -91,13 +95,6 @@ SEC("fexit/schedule")
 int BPF_PROG(return_schedule)
 {
 	thread_return(ctx);
-	return 0;
-}
-
-SEC("kretprobe/schedule")
-int return_schedule_probe(struct pt_regs *registers)
-{
-	thread_return(registers);
 	return 0;
 }
 

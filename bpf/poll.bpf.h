@@ -200,12 +200,17 @@ static __noinline int epoll_set_read(subject_t subject, struct syscall *call, st
 	return 0;
 }
 
-/* ppoll and select have a pointer to the time-out: any but NULL counts. */
 static __always_inline bool call_timed(__u32 wait, struct syscall *call)
 {
-	if (wait == WAIT_EPOLL)
+	switch (wait) {
+	case WAIT_EPOLL:
 		return (__s32)call->arguments[3] >= 0;
-	return wait == WAIT_SELECT || (__s32)call->arguments[2] >= 0;
+	case WAIT_POLL:
+		return (__s32)call->arguments[2] >= 0;
+	case WAIT_PPOLL:
+		return call->arguments[2] != 0;
+	}
+	return true; /* select's is the fifth argument, which is not read */
 }
 
 /* The state of a wait in one of the three; *descriptor becomes the one waited on, if it is one. */
@@ -220,7 +225,7 @@ CHECKED_ONCE __u32 poll_state(subject_t subject, struct syscall *call, __u32 wai
 	set->kinds = 0;
 	set->count = 0;
 	set->descriptor = -1;
-	if (wait == WAIT_POLL)
+	if (wait == WAIT_POLL || wait == WAIT_PPOLL)
 		error = poll_set_read(subject, call, set);
 	else if (wait == WAIT_SELECT)
 		error = select_set_read(subject, call, set);

@@ -34,27 +34,39 @@ struct thread_search {
 	__u32 unreadable;
 };
 
+static __always_inline __u64 thread_search_link(struct thread_search *search, __u64 address)
+{
+	__u64 link = 0;
+
+	if (user_read(&link, sizeof(link), address, search->subject)) {
+		search->unreadable = 1;
+		return 0;
+	}
+	return link;
+}
+
 /* Visits one thread state, or goes on to the next interpreter. */
 static long thread_search_step(__u32 index, void *context)
 {
 	struct thread_search *search = context;
 	const struct python_layout *layout = &search->process->layout;
 	__u64 thread = search->next;
-	__u64 word = 0;
+	__u64 word;
 
+	if (search->unreadable)
+		return 1;
 	if (!thread) {
-		search->interpreter = user_read_word(search->interpreter + layout->interpreter_next,
-						     search->subject);
+		search->interpreter =
+			thread_search_link(search, search->interpreter + layout->interpreter_next);
 		if (!search->interpreter)
 			return 1;
-		search->next = user_read_word(
-			search->interpreter + layout->interpreter_threads_head, search->subject);
+		search->next = thread_search_link(search, search->interpreter +
+								  layout->interpreter_threads_head);
 		return 0;
 	}
-	if (user_read(&word, sizeof(word), thread + layout->thread_id, search->subject)) {
-		search->unreadable = 1;
+	word = thread_search_link(search, thread + layout->thread_id);
+	if (search->unreadable)
 		return 1;
-	}
 	if (word == search->thread_pointer) {
 		if (!search->first) {
 			search->first = thread;
@@ -66,7 +78,7 @@ static long thread_search_step(__u32 index, void *context)
 			return 1;
 		}
 	}
-	search->next = user_read_word(thread + layout->thread_next, search->subject);
+	search->next = thread_search_link(search, thread + layout->thread_next);
 	return 0;
 }
 
@@ -81,22 +93,24 @@ CHECKED_ONCE int python_thread_search(struct thread *thread, subject_t subject,
 	const struct python_layout *layout = &process->layout;
 	struct thread_search search = {.process = process, .subject = subject};
 	__u64 head, interpreter;
+	long steps = 0;
 
 	if (!thread || !process)
 		return -1;
-	head = user_read_word(process->runtime + layout->runtime_interpreters_head, subject);
+	head = thread_search_link(&search, process->runtime + layout->runtime_interpreters_head);
 	thread->python_thread = 0;
 	thread->gil = 0;
-	if (!head)
-		return -1;
 	search.thread_pointer = thread_pointer_read(subject_task(subject));
 	search.interpreter = head;
-	search.next = user_read_word(head + layout->interpreter_threads_head, subject);
-	bpf_loop(PYTHON_THREADS_MAX, thread_search_step, &search, 0);
-	if (search.unreadable)
-		loss_count(LOSS_THREAD_STATE);
-	if (!search.first)
+	if (head)
+		search.next = thread_search_link(&search, head + layout->interpreter_threads_head);
+	if (head)
+		steps = bpf_loop(PYTHON_THREADS_MAX, thread_search_step, &search, 0);
+	if (!search.first) {
+		if (search.unreadable || steps == PYTHON_THREADS_MAX)
+			loss_count(LOSS_THREAD_STATE);
 		return -1;
+	}
 	thread->python_thread = search.running ? search.running : search.first;
 	interpreter = search.running ? search.running_interpreter : search.first_interpreter;
 	/* With more than one interpreter the thread may move: never trust what was found. */
@@ -157,27 +171,40 @@ static __always_inline int python_thread_load(struct thread *thread, subject_t s
 	return python_thread_read(thread, subject, process, scratch);
 }
 
+/*
+ * The GIL that a thread needs, from 3.12 on. While there is one interpreter it is that one's, for
+ * threads too that are not in its list yet. Else the thread must be found, which is not tried more
+ * often than is worth it, for it may be no Python thread. 0: not known.
+ */
+static __always_inline __u64 python_gil_find(struct thread *thread, subject_t subject,
+					     const struct process_config *process, __u64 now)
+{
+	const struct python_layout *layout = &process->layout;
+	__u64 head = user_read_word(process->runtime + layout->runtime_interpreters_head, subject);
+
+	if (head && !user_read_word(head + layout->interpreter_next, subject))
+		return user_read_word(head + layout->interpreter_gil, subject);
+	if (!thread->searched_ns || now - thread->searched_ns >= GIL_SEARCH_PAUSE_NS) {
+		thread->searched_ns = now;
+		python_thread_search(thread, subject, process);
+	}
+	return thread->gil;
+}
+
 /* Tells whether a futex of the thread at `address` belongs to the GIL that it needs. */
 static __always_inline bool python_gil_contains(struct thread *thread, subject_t subject,
 						__u64 address, __u64 now)
 {
 	const struct process_config *process = process_find(subject_task(subject));
 	const struct python_layout *layout;
-	__u64 gil;
 
 	if (!process || !process->layout.version)
 		return false;
 	layout = &process->layout;
-	if (layout->runtime_gil) {
-		gil = process->runtime + layout->runtime_gil;
-		return address - gil < layout->gil_size;
-	}
-	if (!thread->gil) {
-		if (thread->searched_ns && now - thread->searched_ns < GIL_SEARCH_PAUSE_NS)
-			return false;
-		thread->searched_ns = now;
-		python_thread_search(thread, subject, process);
-	}
+	if (layout->runtime_gil)
+		return address - process->runtime - layout->runtime_gil < layout->gil_size;
+	if (!thread->gil)
+		thread->gil = python_gil_find(thread, subject, process, now);
 	return thread->gil && address - thread->gil < layout->gil_size;
 }
 

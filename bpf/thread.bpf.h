@@ -47,9 +47,10 @@ struct thread {
 	__s32 syscall;    /* of the wait; -1: none */
 	__s32 descriptor; /* that it is for; -1: none, or several */
 	__u32 continued;
-	__u64 unknown_ns;      /* length of a wait in STATE_UNKNOWN that has ended */
-	__u64 gil_deadline_ns; /* of the last wait for the GIL; 0: it was not for the GIL */
-	__u64 gil_ended_ns;
+	__u64 unknown_ns; /* length of a wait in STATE_UNKNOWN that has ended */
+	/* Of the last wait, if that was for the GIL and was not woken early; else 0. */
+	__u64 gil_deadline_ns;
+	__u64 gil_ended_ns; /* when the thread had a CPU again after it */
 	struct capture capture;
 	/* Known until proven otherwise, see python.bpf.h. */
 	__u64 python_thread;      /* address of its PyThreadState; 0: not known */
@@ -67,12 +68,14 @@ struct {
 	__type(value, struct thread);
 } threads __weak SEC(".maps");
 
-/* NULL: not a recorded thread. */
+/* NULL: not a recorded thread, or one whose storage is being made or has been handed over. */
 static __always_inline struct thread *thread_find(struct task_struct *task)
 {
 	struct thread *thread = bpf_task_storage_get(&threads, task, 0, 0);
 
-	return thread && thread->mode != THREAD_CLOSED ? thread : NULL;
+	if (!thread || thread->mode == THREAD_NEW || thread->mode == THREAD_CLOSED)
+		return NULL;
+	return thread;
 }
 
 static __always_inline __u32 task_state_read(struct task_struct *task)

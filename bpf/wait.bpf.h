@@ -19,16 +19,14 @@
 /*
  * A thread waiting for the GIL sleeps on a condition with a time-out of 5 ms, asks the holder to
  * let go and sleeps again (Python/ceval_gil.h, take_gil). That is one wait: the next part
- * continues it if this one ran out, and came at once.
+ * continues it if this one ran out, and comes at once when the thread has a CPU again.
  */
 static __always_inline void gil_wait_begin(struct thread *thread, struct syscall *call, __u64 now,
 					   subject_t subject)
 {
 	__u64 deadline[2] = {};
 
-	thread->continued = thread->gil_deadline_ns &&
-			    thread->gil_ended_ns >= thread->gil_deadline_ns &&
-			    now - thread->gil_ended_ns < 100000;
+	thread->continued = thread->gil_deadline_ns && now - thread->gil_ended_ns < 100000;
 	thread->gil_deadline_ns = 0;
 	if (call->arguments[3] && !(call->arguments[1] & FUTEX_CLOCK_REALTIME_FLAG) &&
 	    (call->arguments[1] & FUTEX_COMMAND_MASK) == FUTEX_COMMAND_WAIT_BITSET &&
@@ -62,6 +60,7 @@ static __always_inline __u32 wait_syscall(struct thread *thread, subject_t subje
 		*descriptor = call->arguments[0];
 		return STATE_ACCEPT;
 	case WAIT_POLL:
+	case WAIT_PPOLL:
 	case WAIT_SELECT:
 	case WAIT_EPOLL:
 		return poll_state(subject, call, wait, slot, descriptor);

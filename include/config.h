@@ -23,6 +23,7 @@ enum syscall_wait {
 	WAIT_FILE,       /* on a file system, whatever the arguments */
 	WAIT_ACCEPT,
 	WAIT_POLL,
+	WAIT_PPOLL, /* the same, with a pointer to the time-out */
 	WAIT_SELECT,
 	WAIT_EPOLL,
 	WAIT_FUTEX,

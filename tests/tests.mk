@@ -51,6 +51,9 @@ SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-fra
 UNIT_SUPPORT := $(filter-out $(wildcard tests/unit/test_*.c),$(wildcard tests/unit/*.c))
 UNIT_TESTS := $(patsubst tests/unit/%.c,$(BUILD)/tests/unit/%,$(wildcard tests/unit/test_*.c))
 BPF_TESTS := $(patsubst tests/bpf/%.c,$(BUILD)/tests/bpf/%,$(wildcard tests/bpf/test_*.c))
+BPF_SUPPORT := $(filter-out $(wildcard tests/bpf/test_*.c tests/bpf/*.bpf.c),$(wildcard tests/bpf/*.c))
+BPF_TEST_OBJECTS := $(patsubst %.bpf.c,$(BUILD)/%.bpf.o,$(wildcard tests/bpf/*.bpf.c))
+MECHANISMS := $(BUILD)/generated/mechanisms.skel.h
 ASAN_TESTS := $(patsubst $(BUILD)/%,$(BUILD)/asan/%,$(UNIT_TESTS))
 ASAN_OBJECTS := $(patsubst $(BUILD)/%,$(BUILD)/asan/%,$(OBJECTS))
 FUZZERS := $(patsubst tests/fuzz/%.c,$(BUILD)/tests/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
@@ -61,9 +64,20 @@ $(BUILD)/tests/unit/%: tests/unit/%.c $(UNIT_SUPPORT) $(LIBRARY)
 	$(call quiet,CC,$<)mkdir -p $(@D) && $(CC) $(ALL_CFLAGS) $(CMOCKA_FLAGS) -Itests/unit -MMD -MP \
 		-o $@ $< $(UNIT_SUPPORT) $(LIBRARY) $(LIBS) $(CMOCKA_LIBS)
 
-$(BUILD)/tests/bpf/%: tests/bpf/%.c $(LIBRARY)
+# The programs of tests/bpf/*.bpf.c are linked into one object, as the product's are.
+$(BUILD)/tests/bpf/%.bpf.o: tests/bpf/%.bpf.c
+	$(call quiet,BPF,$<)mkdir -p $(@D) && $(CLANG) $(BPF_CFLAGS) -Itests/bpf -MMD -MP -c -o $@ $<
+
+$(BUILD)/tests/bpf/mechanisms.o: $(BPF_TEST_OBJECTS)
+	$(call quiet,BPFLINK,$@)$(BPFTOOL) gen object $@ $^
+
+$(MECHANISMS): $(BUILD)/tests/bpf/mechanisms.o
+	$(call quiet,SKELETON,$@)mkdir -p $(@D) && \
+		$(BPFTOOL) gen skeleton $< name mechanisms > $@.new && mv $@.new $@
+
+$(BUILD)/tests/bpf/%: tests/bpf/%.c $(BPF_SUPPORT) $(LIBRARY) $(MECHANISMS)
 	$(call quiet,CC,$<)mkdir -p $(@D) && $(CC) $(ALL_CFLAGS) $(CMOCKA_FLAGS) -Itests/bpf -Ibpf -MMD -MP \
-		-o $@ $< $(LIBRARY) $(LIBS) $(CMOCKA_LIBS)
+		-o $@ $< $(BPF_SUPPORT) $(LIBRARY) $(LIBS) $(CMOCKA_LIBS) -lm
 
 $(BUILD)/asan/user/%.o: user/%.c | $(SKELETON) $(PROTOBUF).h
 	$(call quiet,ASAN,$<)mkdir -p $(@D) && $(CC) $(ALL_CFLAGS) -O1 $(SANITIZE) -MMD -MP -c -o $@ $<

@@ -15,8 +15,8 @@ import tempfile
 import time
 
 import measure
-from measure import (Austin, KernelStatistics, Pyebpf, Target,
-                     interpreters, percent, quartiles, slowdown)
+from measure import (KernelStatistics, Pyebpf, Target, harness, interpreters, percent, quartiles,
+                     slowdown)
 
 VERSIONS = [(3, 9), (3, 10), (3, 11), (3, 12), (3, 13), (3, 14), (3, 15)]
 RATES = [99, 999]
@@ -147,19 +147,27 @@ class Bench:
             interpreter = self.versions.get(version)
             if not interpreter:
                 continue
-            times = []
             with Target(interpreter, "burn", 20) as target:
-                for _ in range(5):
-                    profiler = Pyebpf(self.directory, 99)
-                    run = profiler.run(target.pid, 1)
-                    started = profiler.recording().profile.time_ns / 1e9
-                    times.append((started - run["wall"]) * 1000)
+                times = [self.start_time(target.pid) * 1000 for _ in range(7)]
             low, median, high = quartiles(times)
             # A busy target's first sample follows within one period.
             rows.append([interpreter, "%.0f ms (%.0f … %.0f)" % (median, low, high),
                          "%.0f ms" % (median + 1000 / 99)])
-        table("From the command's start", ["interpreter", "recording on (quartiles)",
+        table("From the command's start", ["interpreter", "sampling on (quartiles)",
                                            "first sample at the latest"], rows)
+
+    def start_time(self, pid):
+        """Seconds until the sampling clocks of all CPUs are attached."""
+        started = time.monotonic()
+        process = subprocess.Popen(Pyebpf(self.directory, 99).command(pid, 1),
+                                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        while not harness.samples(process.pid):
+            if process.poll() is not None:
+                raise RuntimeError("pyebpf ended early")
+            time.sleep(0.002)  # looking costs CPU, too
+        result = time.monotonic() - started
+        process.wait()
+        return result
 
     # Others -------------------------------------------------------------------------------------------
     def peers(self):
@@ -171,10 +179,10 @@ class Bench:
                     rows.append(self.peer_row(kind, rate))
                 except (RuntimeError, OSError, subprocess.SubprocessError) as error:
                     rows.append([kind.name, "failed: " + str(error).strip()[-200:].replace("\n", " ")]
-                                + [""] * 5)
+                                + [""] * 6)
             table("The same target under each profiler, %d Hz (%s)" % (rate, self.main),
                   ["profiler", "slowdown, depth 20", "slowdown, depth 200", "own CPU", "memory",
-                   "samples taken of expected", "worst error of a share"], rows)
+                   "samples taken of expected", "lost", "worst error of a share"], rows)
 
     def peer_row(self, kind, rate):
         make = lambda: kind(self.directory, rate)  # noqa: E731
@@ -184,18 +192,12 @@ class Bench:
             profiler, seconds = make(), 5
             profiler.run(target.pid, seconds)
             truth = target.stop()["seconds"]
-        found, samples, _ = profiler.shares()
+        found, samples, lost = profiler.shares()
         whole, clock = sum(found.get(name, 0) for name in truth), sum(truth.values())
         error = max(abs(found.get(name, 0) / whole - value / clock)
                     for name, value in truth.items()) if whole else 1
-        count = samples if kind in (Pyebpf,) else self.count(profiler, found, samples)
         return [kind.name, percent(shallow), percent(deep), own_cpu(runs), memory(runs),
-                "%d of %d" % (count, rate * seconds), "%.1f points" % (100 * error)]
-
-    @staticmethod
-    def count(profiler, found, samples):
-        """py-spy's weights are samples; austin writes a line for each."""
-        return samples if isinstance(profiler, Austin) else sum(found.values())
+                "%d of %d" % (samples, rate * seconds), lost, "%.1f points" % (100 * error)]
 
 
 def own_cpu(runs):

@@ -8,6 +8,7 @@ turns, its spread the quartiles.
 """
 import json
 import os
+import re
 import shutil
 import statistics
 import subprocess
@@ -41,6 +42,7 @@ class Profiler:
     """One run of a profiler on a target. Subclasses say how it is called and read."""
 
     name = ""
+    endings = (0,)  # exit statuses when all went well
     settle = 0.5  # seconds from its start until it surely works
 
     def __init__(self, directory, rate):
@@ -56,9 +58,8 @@ class Profiler:
 
     def run(self, pid, seconds):
         """Returns its times and costs as a dictionary; ends when the profiler does."""
-        for stale in (self.output,):
-            if os.path.exists(stale):
-                os.unlink(stale)
+        if os.path.exists(self.output):
+            os.unlink(self.output)
         log = open(os.path.join(self.directory, self.name + ".log"), "w+")
         wall, started = time.time(), time.monotonic()
         process = subprocess.Popen(self.command(pid, seconds), stdin=subprocess.DEVNULL,
@@ -68,25 +69,38 @@ class Profiler:
         first, at = cpu_seconds(process.pid), time.monotonic()
         time.sleep(max(0.1, started + seconds - 0.2 - time.monotonic()))
         last, until = cpu_seconds(process.pid), time.monotonic()
+        memory = peak_memory(process.pid)
         _, status, usage = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
         log.seek(0)
         self.log = log.read()
         log.close()
-        if process.returncode:
+        if process.returncode not in self.endings:
             raise RuntimeError("%s failed: %s" % (self.name, self.log[-800:]))
         return {"wall": wall, "from": at, "until": until, "ended": time.monotonic(),
                 "cpu": (last - first) / (until - at), "cpu_whole": usage.ru_utime + usage.ru_stime,
-                "rss": usage.ru_maxrss * 1024}
+                "rss": memory}
 
 
 def cpu_seconds(pid):
+    """CPU time of a process's threads, to the nanosecond (the scheduler's own count)."""
+    total, directory = 0, "/proc/%d/task" % pid
     try:
-        with open("/proc/%d/stat" % pid) as file:
-            fields = file.read().rsplit(")", 1)[1].split()
+        for tid in os.listdir(directory):
+            with open("%s/%s/schedstat" % (directory, tid)) as file:
+                total += int(file.read().split()[0])
     except (FileNotFoundError, ProcessLookupError):
-        return 0.0
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        pass
+    return total / 1e9
+
+
+def peak_memory(pid):
+    """Bytes. Not ru_maxrss: that counts what this process had when it forked."""
+    try:
+        with open("/proc/%d/status" % pid) as file:
+            return next(int(line.split()[1]) * 1024 for line in file if line.startswith("VmHWM"))
+    except (FileNotFoundError, ProcessLookupError, StopIteration):
+        return 0
 
 
 class Pyebpf(Profiler):
@@ -115,8 +129,9 @@ class PySpy(Profiler):
                 "-r", str(self.rate), "-f", "raw", "-o", self.output]
 
     def shares(self):
-        seconds, samples = collapsed(self.output, lambda frame: frame.split(" (")[0])
-        return seconds, samples, None
+        seconds, _ = collapsed(self.output, lambda frame: frame.split(" (")[0])
+        errors = re.search(r"Errors: (\d+)", self.log)
+        return seconds, sum(seconds.values()), int(errors.group(1)) if errors else None
 
 
 class PySpyNonblocking(PySpy):
@@ -128,23 +143,35 @@ class PySpyNonblocking(PySpy):
 
 class Austin(Profiler):
     name = "austin"
+    endings = (0, 254)  # 254: the time given was over
     settle = 1.0
 
     def command(self, pid, seconds):
-        return [os.path.join(PEERS, "bin", "austin"), "-i", str(1000000 // self.rate), "-x",
-                str(seconds), "-o", self.output, "-p", str(pid)]
+        return runnable(os.path.join(PEERS, "bin", "austin")) + [
+            "-i", str(1000000 // self.rate), "-x", str(seconds), "-o", self.output, "-p", str(pid)]
 
     def shares(self):
-        path = self.output
-        converter = os.path.join(PEERS, "bin", "mojo2austin")
-        with open(path, "rb") as file:
-            binary = file.read(3) == b"MOJ"
-        if binary:
-            subprocess.run([converter, path, path + ".txt"], check=True,
-                           stdout=subprocess.DEVNULL)
-            path += ".txt"
-        seconds, samples = collapsed(path, lambda frame: frame.rsplit(":", 2)[-2])
-        return seconds, samples, None
+        """Its samples are binary; converted, each is a line that ends in microseconds."""
+        text = self.output + ".txt"
+        subprocess.run([os.path.join(PEERS, "bin", "mojo2austin"), self.output, text], check=True,
+                       stdout=subprocess.DEVNULL)
+        seconds, samples = collapsed(text, lambda frame: frame.rsplit(":", 2)[-2])
+        with open(text, errors="replace") as file:
+            errors = re.search(r"^# errors: (\d+)/", file.read(), re.MULTILINE)
+        return seconds, samples, int(errors.group(1)) if errors else None
+
+
+def runnable(program):
+    """The command for a program; by Debian sid's loader if it needs a newer libc than there is."""
+    if subprocess.run([program, "--version"], stdout=subprocess.DEVNULL,
+                      stderr=subprocess.DEVNULL).returncode == 0:
+        return [program]
+    interpreters.unpack_sid()
+    library = "/usr/lib/%s-linux-gnu" % os.uname().machine
+    loader = next(os.path.join(interpreters.SID, "usr", "lib", name) for name in
+                  ("x86_64-linux-gnu/ld-linux-x86-64.so.2", "aarch64-linux-gnu/ld-linux-aarch64.so.1")
+                  if os.path.exists(os.path.join(interpreters.SID, "usr", "lib", name)))
+    return [loader, "--library-path", interpreters.SID + library, program]
 
 
 PEERS = os.environ.get("PYEBPF_PEERS") or os.path.join(tempfile.gettempdir(), "pyebpf-peers")
@@ -162,7 +189,7 @@ def install_peers():
 
 
 def collapsed(path, name_of):
-    """{function: weight of its samples}, and how many lines' samples there are."""
+    """{innermost function: sum of weights}, and how many lines there are."""
     seconds, samples = {}, 0
     with open(path, errors="replace") as file:
         for line in file:
@@ -181,10 +208,10 @@ def collapsed(path, name_of):
     return seconds, samples
 
 
-def middle_mean(values):
-    """Mean of the middle nine tenths: without what the rest of the machine did."""
+def typical(values):
+    """Mean of the middle half: without what the rest of the machine did."""
     values = sorted(values)
-    cut = len(values) // 20
+    cut = len(values) // 4
     return statistics.fmean(values[cut:len(values) - cut])
 
 
@@ -215,8 +242,8 @@ def slowdown(interpreter, kind, make_profiler, turns, seconds, *arguments, pid=N
         on = between(run["from"], run["until"])
         off = between(run["began"] - gap + 0.1, run["began"]) + \
             between(run["ended"] + 0.1, run["ended"] + gap)
-        ratios.append(middle_mean(on) / middle_mean(off))
-        run["chunk"] = middle_mean(off)
+        ratios.append(typical(on) / typical(off))
+        run["chunk"] = typical(off)
     return ratios, runs, truth
 
 
@@ -232,7 +259,7 @@ def percent(ratios):
     return "%+.2f %% (%+.2f … %+.2f)" % (median, low, high)
 
 
-# The kernel's own statistics of BPF programs --------------------------------------------------------
+# The kernel's own statistics of BPF programs. ----------------------------------------------------
 STATISTICS = "/proc/sys/kernel/bpf_stats_enabled"
 
 

@@ -124,11 +124,14 @@ static void guard_new(struct made_python *python)
 
 void made_python_new(struct made_python *python, enum frame_model model)
 {
+	size_t page = (size_t)sysconf(_SC_PAGESIZE);
+
 	memset(python, 0, sizeof(*python));
 	python->bytes = MEMORY_BYTES;
-	python->memory = mmap(NULL, python->bytes, PROT_READ | PROT_WRITE,
+	python->memory = mmap(NULL, python->bytes + page, PROT_READ | PROT_WRITE,
 			      MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
 	assert_true(python->memory != MAP_FAILED);
+	assert_int_equal(mprotect(python->memory + python->bytes, page, PROT_NONE), 0);
 	guard_new(python);
 	layout_set(&python->config.layout, model);
 	python->config.index = MADE_PROCESS;
@@ -146,7 +149,7 @@ void made_python_new(struct made_python *python, enum frame_model model)
 void made_python_free(struct made_python *python)
 {
 	munmap((void *)python->guard, 3 * (size_t)sysconf(_SC_PAGESIZE));
-	munmap(python->memory, python->bytes);
+	munmap(python->memory, python->bytes + (size_t)sysconf(_SC_PAGESIZE));
 }
 
 void made_python_use(struct run *run, const struct made_python *python)
@@ -248,8 +251,7 @@ void made_frame_at(struct made_python *python, uint64_t frame, uint64_t code, ui
 	made_word(frame, layout->frame_code, code);
 	if (layout->frame_model == FRAME_MODEL_OBJECT)
 		made_int(frame, layout->frame_instruction,
-			 instruction < 0 ? -1
-					 : instruction / (int32_t)layout->instruction_scale);
+			 instruction < 0 ? -1 : instruction / (int32_t)layout->instruction_scale);
 	else /* the code unit before the first one: nothing was begun */
 		made_word(frame, layout->frame_instruction,
 			  code + layout->code_instructions +

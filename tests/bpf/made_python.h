@@ -12,7 +12,7 @@
 
 struct made_python {
 	struct process_config config;
-	uint8_t *memory;
+	uint8_t *memory; /* nothing behind it can be read */
 	size_t bytes, used;
 	uint64_t interpreter; /* the first one's, and the only one's at first */
 	uint64_t thread;      /* the calling thread's state in it, and the only one at first */

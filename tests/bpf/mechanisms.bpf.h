@@ -31,8 +31,7 @@ static __always_inline void call_classify(struct thread *thread, subject_t subje
 	__builtin_memcpy(call.arguments, made_call.arguments, sizeof(call.arguments));
 	thread->in_io_wait = made_call.in_io_wait;
 	thread->continued = 0;
-	call_result.state =
-		wait_syscall(thread, subject, &call, made_call.now, slot, &descriptor);
+	call_result.state = wait_syscall(thread, subject, &call, made_call.now, slot, &descriptor);
 	call_result.descriptor = descriptor;
 	call_result.continued = thread->continued;
 	call_result.gil_deadline_ns = thread->gil_deadline_ns;

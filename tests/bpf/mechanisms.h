@@ -68,7 +68,7 @@ struct call_result {
 };
 
 struct descriptor_result {
-	__u32 kind; /* enum descriptor_kind, by the name_* below */
+	__u32 kind; /* enum descriptor_kind */
 	__u32 pad;
 	struct wait_target target;
 };

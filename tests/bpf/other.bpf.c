@@ -52,7 +52,8 @@ int classify_blocked(struct bpf_iter__task *context)
 		return 0;
 	thread->task_state = task_state_read(task);
 	thread->in_io_wait = 0;
-	call_result.descriptor = wait_classify(thread, task, made_call.now, POLL_SNAPSHOT);
+	wait_classify(thread, task, made_call.now, POLL_SNAPSHOT);
+	call_result.descriptor = thread->descriptor;
 	call_result.state = thread->state;
 	call_result.syscall = thread->syscall;
 	return 0;

@@ -81,7 +81,9 @@ int gil_wait_end(void *context)
 	if (!thread)
 		return 1;
 	thread->since_ns = 0;
+	thread->continued = 0;
 	ledger_wait_end(thread, STATE_GIL, made_call.now);
+	thread->gil_ended_ns = made_call.now;
 	return 0;
 }
 
@@ -95,7 +97,8 @@ int classify_real(void *context)
 		return 1;
 	thread->task_state = made_call.task_state;
 	thread->in_io_wait = made_call.in_io_wait;
-	call_result.descriptor = wait_classify(thread, OWN_THREAD, made_call.now, POLL_SWITCH);
+	wait_classify(thread, OWN_THREAD, made_call.now, POLL_SWITCH);
+	call_result.descriptor = thread->descriptor;
 	call_result.state = thread->state;
 	call_result.syscall = thread->syscall;
 	return 0;

@@ -200,8 +200,8 @@ uint64_t run_lost(const struct run *run, enum loss loss)
 	int cpus = libbpf_num_possible_cpus(), i;
 
 	assert_in_range(cpus, 1, 1024);
-	assert_int_equal(
-		bpf_map_lookup_elem(bpf_map__fd(run->programs->maps.losses), &key, counts), 0);
+	assert_int_equal(bpf_map_lookup_elem(bpf_map__fd(run->programs->maps.losses), &key, counts),
+			 0);
 	for (i = 0; i < cpus; i++)
 		sum += counts[i];
 	return sum;

@@ -210,9 +210,9 @@ static void test_first_lines(void **state)
 	made_python_each(*state, check_first_lines);
 }
 
-#define TESTS                                                                                      \
-	cmocka_unit_test(test_names), cmocka_unit_test(test_filenames),                            \
-		cmocka_unit_test(test_largest), cmocka_unit_test(test_lines),                      \
+#define TESTS                                                                 \
+	cmocka_unit_test(test_names), cmocka_unit_test(test_filenames),       \
+		cmocka_unit_test(test_largest), cmocka_unit_test(test_lines), \
 		cmocka_unit_test(test_first_lines)
 
 int main(void)

@@ -172,7 +172,8 @@ static void check_chunks(struct run *run, struct made_python *python)
 	uint32_t i;
 
 	for (i = 0; i < 3; i++) {
-		uint8_t *pages = mmap(NULL, 6 * page, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		uint8_t *pages =
+			mmap(NULL, 6 * page, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
 		assert_true(pages != MAP_FAILED);
 		chunks[i] = (uint64_t)pages + page;
@@ -299,12 +300,12 @@ static void test_nested(void **state)
 	made_python_free(&python);
 }
 
-#define TESTS                                                                                      \
-	cmocka_unit_test(test_order), cmocka_unit_test(test_no_frames),                            \
-		cmocka_unit_test(test_no_interpreter), cmocka_unit_test(test_deep),                \
-		cmocka_unit_test(test_page_ends), cmocka_unit_test(test_across_pages),             \
-		cmocka_unit_test(test_chunks), cmocka_unit_test(test_shims),                       \
-		cmocka_unit_test(test_shims_deep), cmocka_unit_test(test_tags),                    \
+#define TESTS                                                                          \
+	cmocka_unit_test(test_order), cmocka_unit_test(test_no_frames),                \
+		cmocka_unit_test(test_no_interpreter), cmocka_unit_test(test_deep),    \
+		cmocka_unit_test(test_page_ends), cmocka_unit_test(test_across_pages), \
+		cmocka_unit_test(test_chunks), cmocka_unit_test(test_shims),           \
+		cmocka_unit_test(test_shims_deep), cmocka_unit_test(test_tags),        \
 		cmocka_unit_test(test_nested)
 
 int main(void)

@@ -15,8 +15,8 @@
 /* Addresses at which nothing can be read: the last one is a page that may not be. */
 static uint64_t nowhere(const struct made_python *python, uint32_t which)
 {
-	const uint64_t addresses[] = {1,  64, NON_CANONICAL, KERNEL, ~0ULL, 0x7fffffffff00,
-				      python->guard};
+	const uint64_t addresses[] = {
+		1, 64, NON_CANONICAL, KERNEL, ~0ULL, 0x7fffffffff00, python->guard};
 
 	assert_true(which < sizeof(addresses) / sizeof(addresses[0]));
 	return addresses[which];
@@ -164,7 +164,8 @@ static void check_code_nowhere(struct run *run, struct made_python *python)
 	uint32_t i;
 
 	for (i = 0; i < NOWHERE_COUNT; i++) {
-		uint64_t bad = nowhere(python, i) & ~(uint64_t)python->config.layout.frame_code_tags;
+		uint64_t bad =
+			nowhere(python, i) & ~(uint64_t)python->config.layout.frame_code_tags;
 		uint64_t last = made_code_numbered(python, 2);
 		uint64_t outer = made_frame(python, bad, made_frame(python, last, 0, 4), 2);
 		uint64_t codes[3] = {walk_under_sound(run, python, outer), bad, last};
@@ -508,8 +509,10 @@ static void check_random(struct run *run, struct made_python *python)
 			round % 2 ? (uint32_t)IDENTITY_CHECKED : (uint32_t)IDENTITY_FREED;
 		run_reset(run);
 		made_python_walk(run, python);
-		assert_int_equal(run_count(run, RECORD_SAMPLE), 1);
-		sample_expect_named(run, run->count - 1);
+		/* Thirty line tables of a wild length can fill the ring. */
+		assert_int_equal(run_count(run, RECORD_SAMPLE) + run_lost(run, LOSS_RING_FULL), 1);
+		if (run_count(run, RECORD_SAMPLE))
+			sample_expect_named(run, run->count - 1);
 	}
 	free(sound);
 }
@@ -519,14 +522,14 @@ static void test_random(void **state)
 	made_python_each(*state, check_random);
 }
 
-#define TESTS                                                                                      \
-	cmocka_unit_test(test_frame_nowhere), cmocka_unit_test(test_first_nowhere),                \
-		cmocka_unit_test(test_cframe_nowhere), cmocka_unit_test(test_frame_half),          \
-		cmocka_unit_test(test_frame_ring), cmocka_unit_test(test_shim_ring),               \
-		cmocka_unit_test(test_code_nowhere), cmocka_unit_test(test_code_never),            \
-		cmocka_unit_test(test_code_type), cmocka_unit_test(test_texts),                    \
-		cmocka_unit_test(test_lines_wild), cmocka_unit_test(test_lines_nowhere),           \
-		cmocka_unit_test(test_threads_nowhere), cmocka_unit_test(test_runtime_nowhere),    \
+#define TESTS                                                                                   \
+	cmocka_unit_test(test_frame_nowhere), cmocka_unit_test(test_first_nowhere),             \
+		cmocka_unit_test(test_cframe_nowhere), cmocka_unit_test(test_frame_half),       \
+		cmocka_unit_test(test_frame_ring), cmocka_unit_test(test_shim_ring),            \
+		cmocka_unit_test(test_code_nowhere), cmocka_unit_test(test_code_never),         \
+		cmocka_unit_test(test_code_type), cmocka_unit_test(test_texts),                 \
+		cmocka_unit_test(test_lines_wild), cmocka_unit_test(test_lines_nowhere),        \
+		cmocka_unit_test(test_threads_nowhere), cmocka_unit_test(test_runtime_nowhere), \
 		cmocka_unit_test(test_thread_rings), cmocka_unit_test(test_random)
 
 int main(void)

@@ -194,10 +194,10 @@ static void test_restart(void **state)
 	made_python_each(*state, check_restart);
 }
 
-#define TESTS                                                                                      \
-	cmocka_unit_test(test_among_others), cmocka_unit_test(test_not_python),                    \
-		cmocka_unit_test(test_stale), cmocka_unit_test(test_taken_over),                   \
-		cmocka_unit_test(test_dangling), cmocka_unit_test(test_interpreters),              \
+#define TESTS                                                                         \
+	cmocka_unit_test(test_among_others), cmocka_unit_test(test_not_python),       \
+		cmocka_unit_test(test_stale), cmocka_unit_test(test_taken_over),      \
+		cmocka_unit_test(test_dangling), cmocka_unit_test(test_interpreters), \
 		cmocka_unit_test(test_new_interpreter), cmocka_unit_test(test_restart)
 
 int main(void)

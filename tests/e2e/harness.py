@@ -68,6 +68,18 @@ class Workload:
         self.process.stdout.close()
 
 
+def samples(pid):
+    """True once a pyebpf samples: the kernel lists its links to each CPU's clock as descriptors."""
+    directory, links = "/proc/%d/fdinfo" % pid, 0
+    try:
+        for descriptor in os.listdir(directory):
+            with open(os.path.join(directory, descriptor)) as file:
+                links += "link_type:\tperf" in file.read()
+    except (FileNotFoundError, ProcessLookupError):
+        pass
+    return links >= os.cpu_count()
+
+
 class Recorder:
     """A pyebpf record in the background."""
 
@@ -77,16 +89,7 @@ class Recorder:
                                         stderr=subprocess.PIPE, text=True, **options)
 
     def started(self):
-        """True once its programs are attached: the kernel lists their links as descriptors."""
-        directory = "/proc/%d/fdinfo" % self.process.pid
-        try:
-            for descriptor in os.listdir(directory):
-                with open(os.path.join(directory, descriptor)) as file:
-                    if "link_type:" in file.read():
-                        return True
-        except FileNotFoundError:
-            pass
-        return self.process.poll() is not None
+        return samples(self.process.pid) or self.process.poll() is not None
 
     def wait_started(self):
         wait_for(self.started, "the recording to start")
@@ -111,6 +114,9 @@ class Recording:
 
     def __init__(self, path, truth=None, done=None):
         self.path, self.truth, self.done = path, truth, done
+        if truth:  # kept beside it, for whoever looks into a failure
+            with open(path + ".truth", "w") as file:
+                json.dump(truth, file)
         report = run("report", path, "--json")
         assert report.returncode == 0, report.stderr
         self.report = json.loads(report.stdout)

@@ -2,8 +2,6 @@
 """The interpreter's global lock: told apart from other locks, and a wait to a user is one wait."""
 import pytest
 
-SWITCH_INTERVAL = 0.005
-
 
 @pytest.fixture
 def recording(interpreter, recordings):
@@ -13,7 +11,8 @@ def recording(interpreter, recordings):
 def test_time_away_is_the_global_lock(recording):
     for tid, life in recording.truth["lives"].items():
         states = recording.threads[int(tid)]["states"]
-        away = life["elapsed"] - life["cpu"]
+        # A new thread waits for the lock before its first line, which its own clocks do not see.
+        away = recording.threads[int(tid)]["seconds"] - life["cpu"]
         assert abs(states.get("gil", 0) + states.get("runqueue", 0) - away) <= \
             0.03 * life["elapsed"], (states, life)
         # A thread that wakes to look whether it may go on can find both CPUs taken.
@@ -39,11 +38,13 @@ def test_functions_burn_and_wait_as_their_threads_do(recording):
 
 def test_a_chain_of_timed_waits_is_one_wait(recording):
     """Of three threads each waits for two others, two intervals long, in two or more futex waits."""
+    found = truth = 0
     for life in recording.truth["lives"].values():
-        samples = [each for each in recording.profile.samples if each.state == "gil"
-                   and any(frame.name == life["function"] for frame in each.python)]
-        seconds, waits = sum(s.seconds for s in samples), sum(s.waits for s in samples)
-        assert 0 < waits <= seconds / (1.5 * SWITCH_INTERVAL), (waits, seconds)
+        truth += life["waits"]
+        found += sum(each.waits for each in recording.profile.samples if each.state == "gil"
+                     and any(frame.name == life["function"] for frame in each.python))
+    assert truth > 50, "the threads want the lock all the time"
+    assert abs(found - truth) <= 0.15 * truth + 5, (found, truth)
 
 
 def test_the_verdict_names_the_global_lock(recording):

@@ -244,7 +244,7 @@ def test_target_becomes_another_program(python, tmp_path):
         assert done.returncode == 0, done.stderr
     recording = harness.Recording(path)
     assert recording.function("burn_before")["total"]["running"] > 0.3
-    assert sum(thread["states"].get("sleep", 0) for thread in recording.threads.values()) > 0.5
+    assert sum(thread["states"].get("sleep", 0) for thread in recording.ledgers) > 0.5
 
 
 def test_target_becomes_another_python(python, tmp_path):

@@ -28,20 +28,25 @@ sys.path.insert(0, os.path.join(REPOSITORY, "tests", "e2e"))
 import pprof  # noqa: E402
 
 SECONDS = 14  # of a recording: about twice as long as the workload takes under emulation
-PERIOD = 1 / 99
 MACHINE_TIMEOUT = 600
+# What may be lost, and how much of more than 1000 waits. The programs of fexit and sys_exit can be
+# preempted, and then miss what happens meanwhile, of whatever process; that of sched_exit_tp cannot.
+# A thread that looks for its state may come upon one that is being freed.
+RECURSION_MAX = {"tp_btf/sched_exit_tp": 0, "fexit/schedule": 100, "tp_btf/sys_exit": 100}
+THREAD_STATE_MAX = 3
+MISCOUNTED_MAX = 2  # waits of a function, where anything was lost
 MIRROR = "http://deb.debian.org/debian"
 TOOLS = {"mmdebstrap": "mmdebstrap", "cpio": "cpio", "qemu-system-x86_64": "qemu-system-x86",
          "cc": "gcc"}
 
 # The programs of bpf/offcpu.bpf.c by the hook they need, best first as in the ladder.
 HOOKS = {"tp_btf/sched_exit_tp": "return_sched_exit", "fexit/schedule": "return_schedule",
-         "kretprobe/schedule": "return_schedule_probe", "tp_btf/sys_exit": "return_syscall"}
+         "tp_btf/sys_exit": "return_syscall"}
 # Suite: the kernel it must have, and which of the hooks work there. None: too old, and told so.
 SUITES = {
     "bullseye": ("5.10.", None),
-    "bookworm": ("6.1.", ["fexit/schedule", "kretprobe/schedule", "tp_btf/sys_exit"]),
-    "trixie": ("6.12.", ["fexit/schedule", "kretprobe/schedule", "tp_btf/sys_exit"]),
+    "bookworm": ("6.1.", ["fexit/schedule", "tp_btf/sys_exit"]),
+    "trixie": ("6.12.", ["fexit/schedule", "tp_btf/sys_exit"]),
     "sid": ("", list(HOOKS)),
 }
 # Function of workload.py: the state it waits in.
@@ -213,15 +218,18 @@ def waits_of(profile, function):
     return states
 
 
-def verify_function(profile, name, count):
+def verify_function(profile, name, count, miscounted):
     states, state = waits_of(profile, name), STATES[name]
     waits = states.get(state, [0, 0])[1]
-    others = set(states) - ALWAYS - {state}
-    need(not others, "%s waits in %s, not only in %s" % (name, sorted(others), state))
+    # A thread that has only just begun may wait for the interpreter's lock unrecognized.
+    others = {key: total for key, total in states.items() if key not in ALWAYS | {state}}
+    seconds = sum(total[0] for total in states.values())
+    need(sum(total[0] for total in others.values()) <= 0.02 * seconds,
+         "%s waits in %s, not only in %s" % (name, others, state))
     if name == "sleep_short":  # most are shorter than the period, so their place is an estimate
         need(abs(waits - count) <= 0.15 * count, "%s: %d waits, not %d" % (name, waits, count))
     else:
-        need(waits == count, "%s: %d waits, not %d" % (name, waits, count))
+        need(abs(waits - count) <= miscounted, "%s: %d waits, not %d" % (name, waits, count))
 
 
 def verify_thread(thread, truth):
@@ -250,7 +258,10 @@ def verify_record(hook, result, path):
     used = re.search(r"(\S+/\S+)", str(report["environment"].get("wait_hook", ""))).group(1)
     need(used == hook, "the recording was made by %s, not by %s" % (used, hook))
     lost = {reason: count for reason, count in report["lost"].items() if count}
-    need(not lost, "by %s lost: %s" % (hook, lost))
+    missed, unread = lost.pop("recursion", 0), lost.pop("thread_state", 0)
+    need(not lost and missed <= RECURSION_MAX[hook] and unread <= THREAD_STATE_MAX,
+         "by %s lost: %s" % (hook, report["lost"]))
+    miscounted = min(missed + unread, MISCOUNTED_MAX)
     threads = {thread["tid"]: thread for each in report["processes"] for thread in each["threads"]}
     truth = {int(tid): each for tid, each in result["truth"].items()}
     need(set(truth) <= set(threads), "threads are missing in the recording")
@@ -258,7 +269,7 @@ def verify_record(hook, result, path):
         verify_thread(thread, truth.get(tid))
     for each in truth.values():
         if each["function"] in STATES:
-            verify_function(profile, each["function"], each["count"])
+            verify_function(profile, each["function"], each["count"], miscounted)
     burned = waits_of(profile, "burn").get("running", [0])[0]
     clock = next(each["cpu"] for each in truth.values() if each["function"] == "burn")
     need(abs(burned - clock) <= 0.25 * clock, "burn ran %.2f s, its clock: %.2f" % (burned, clock))
@@ -266,11 +277,12 @@ def verify_record(hook, result, path):
 
 def verify_refused(results):
     """A kernel that is too old: each command says so in one sentence, and fails."""
-    need(results["check"]["status"] == 1, "check does not fail: " + results["check"]["output"])
+    need(results["check"]["status"] == 1 and "this kernel is too old" in
+         results["check"]["output"], "check does not say so: " + results["check"]["output"])
     for result in results["records"].values():
         need(result["status"] == 1, "record exits with %s" % result["status"])
         sentence = result["errors"].strip()
-        need(sentence.count("\n") == 0 and "5.11" in sentence,
+        need(sentence.count("\n") == 0 and "this kernel is too old" in sentence,
              "record does not say that the kernel is too old: " + sentence)
 
 

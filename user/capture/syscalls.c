@@ -70,7 +70,7 @@ static const struct syscall_row rows[] = {
 	{SYS_execve, WAIT_FILE},
 	{SYS_accept, WAIT_ACCEPT},
 	{SYS_accept4, WAIT_ACCEPT},
-	{SYS_ppoll, WAIT_POLL},
+	{SYS_ppoll, WAIT_PPOLL},
 	{SYS_pselect6, WAIT_SELECT},
 	{SYS_epoll_pwait, WAIT_EPOLL},
 	{SYS_futex, WAIT_FUTEX},

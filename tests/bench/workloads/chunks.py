@@ -11,6 +11,7 @@ Prints "ready", and at SIGTERM one line of JSON: chunks as [start, seconds] of C
 """
 import json
 import os
+import random
 import resource
 import signal
 import sys
@@ -59,7 +60,7 @@ def calibrate(seconds):
 
 
 def burn(depth):
-    call, n = tower(depth), calibrate(0.010)
+    call, n = tower(depth), calibrate(0.020)
     return {"chunks": loop(lambda: call(n))}
 
 
@@ -87,23 +88,23 @@ def blocks():
     return resource.getrusage(resource.RUSAGE_SELF).ru_nvcsw
 
 
-def block_rate(pair, seconds):
+def seconds_per_block(pair, work):
+    pair.work = work
     start, before = now(), blocks()
-    while now() < start + seconds:
+    while now() < start + 0.4:
         pair.rounds(50)
-    return (blocks() - before) / (now() - start)
+    return (now() - start) / (blocks() - before)
 
 
 def block():
     """Finds the work at which 20,000 blocks a second come about, then keeps to it."""
     pair = PingPong(0)
-    low, high = 0, calibrate(0.000200)
-    for _ in range(8):
-        pair.work = (low + high) // 2
-        if block_rate(pair, 0.2) > 20000:
-            low = pair.work
-        else:
-            high = pair.work
+    work, wanted = calibrate(0.000050), 1 / 20000
+    base = seconds_per_block(pair, 0)
+    for _ in range(3):
+        slope = (seconds_per_block(pair, work) - base) / work
+        work = max(1, int((wanted - base) / slope))
+    pair.work = work
     start, before = now(), blocks()
     chunks = loop(lambda: pair.rounds(200))
     return {"chunks": chunks, "blocks_per_second": (blocks() - before) / (now() - start)}
@@ -161,9 +162,10 @@ def shares():
         seconds[call.__name__] += time.clock_gettime(time.CLOCK_THREAD_CPUTIME_ID) - start
 
     def work():
-        timed(heavy, 6 * n)
-        timed(medium, 3 * n)
-        timed(light, n)
+        turns = int(n * random.uniform(0.3, 1.7))  # no rhythm that a sampler could fall into
+        timed(heavy, 6 * turns)
+        timed(medium, 3 * turns)
+        timed(light, turns)
 
     return {"chunks": loop(work), "seconds": seconds}
 

@@ -13,19 +13,29 @@ def burn(n):
     return total
 
 
-def burn_first():
+def turns():
+    """Burns a millisecond at a time, and counts those in which the thread was away for longer.
+
+    Others keep the lock for 5 ms at least, so that no turn has two waits for it.
+    """
+    waits, stopwatch = 0, (truth.now(), truth.cpu())
     while not truth.stopping.is_set():
-        burn(20000)
+        burn(10000)
+        before, stopwatch = stopwatch, (truth.now(), truth.cpu())
+        waits += (stopwatch[0] - before[0]) - (stopwatch[1] - before[1]) > 0.003
+    return waits
+
+
+def burn_first():
+    return turns()
 
 
 def burn_second():
-    while not truth.stopping.is_set():
-        burn(20000)
+    return turns()
 
 
 def burn_third():
-    while not truth.stopping.is_set():
-        burn(20000)
+    return turns()
 
 
 lives = {}
@@ -34,10 +44,9 @@ lives = {}
 def live(call):
     started, first = truth.now(), truth.cpu()
     tid = truth.tid()
-    while not truth.stopping.is_set():
-        call()
+    waits = call()
     lives[tid] = {"function": call.__name__, "elapsed": truth.now() - started,
-                  "cpu": truth.cpu() - first}
+                  "cpu": truth.cpu() - first, "waits": waits}
 
 
 def main():

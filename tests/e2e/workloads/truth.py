@@ -37,10 +37,25 @@ def blocks():
     return resource.getrusage(resource.RUSAGE_THREAD).ru_nvcsw
 
 
+_local = threading.local()
+
+
+def runqueue():
+    """Seconds that the calling thread has been ready to run without a CPU; 0 without /proc."""
+    descriptor = getattr(_local, "schedstat", None)
+    if descriptor is None:
+        try:
+            descriptor = os.open("/proc/thread-self/schedstat", os.O_RDONLY)
+        except OSError:
+            descriptor = -1
+        _local.schedstat = descriptor
+    return int(os.pread(descriptor, 100, 0).split()[1]) / 1e9 if descriptor >= 0 else 0.0
+
+
 class Stopwatch:
     """Adds up wall-clock and CPU seconds, and times, of the blocks it is entered for.
 
-    `waited` counts those that were away for at least `long` seconds.
+    `waited` counts those in which the thread was blocked for at least `long` seconds.
     """
 
     def __init__(self, long=0.0):
@@ -49,14 +64,15 @@ class Stopwatch:
         self.long = long
 
     def __enter__(self):
-        self.started = now(), cpu()
+        self.started = runqueue(), now(), cpu()
 
     def __exit__(self, *_):
-        elapsed, burnt = now() - self.started[0], cpu() - self.started[1]
+        elapsed, burnt = now() - self.started[1], cpu() - self.started[2]
+        queued = runqueue() - self.started[0]
         self.elapsed += elapsed
         self.cpu += burnt
         self.count += 1
-        self.waited += elapsed - burnt >= self.long
+        self.waited += elapsed - burnt - queued >= self.long
 
     def tell(self):
         return {"elapsed": self.elapsed, "cpu": self.cpu, "count": self.count,

@@ -22,7 +22,7 @@ watches = {}
 
 
 def timed(name, call, *args):
-    with watches.setdefault(name, truth.Stopwatch(0.8 * DELAY)):
+    with watches.setdefault(name, truth.Stopwatch(0.51 * DELAY)):
         return call(*args)
 
 
