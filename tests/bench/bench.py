@@ -58,7 +58,7 @@ class Bench:
         return slowdown(self.main, kind, make, self.options.turns, self.options.seconds,
                         *arguments, **more)
 
-    # What the target pays ---------------------------------------------------------------------------
+    # What the target pays ------------------------------------------------------------------------
     def cpu_bound(self):
         rows = []
         for depth in DEPTHS:
@@ -89,7 +89,7 @@ class Bench:
               ["a switch and its work", "more with pyebpf (quartiles)"],
               [["%.0f ns" % whole, "%+.0f ns (%+.0f … %+.0f)" % (median, low, high)]])
 
-    # What the kernel says -----------------------------------------------------------------------------
+    # What the kernel says ------------------------------------------------------------------------
     def bpf_time(self):
         rows = []
         for version in VERSIONS:
@@ -140,7 +140,7 @@ class Bench:
         table("BPF programs while only strangers switch (bpf_stats' own floor included)",
               ["program", "type", "runs in 1.5 s", "ns a run"], rows)
 
-    # What pyebpf itself needs -------------------------------------------------------------------------
+    # What pyebpf itself needs --------------------------------------------------------------------
     def start(self):
         rows = []
         for version in VERSIONS:
@@ -169,7 +169,7 @@ class Bench:
         process.wait()
         return result
 
-    # Others -------------------------------------------------------------------------------------------
+    # Others --------------------------------------------------------------------------------------
     def peers(self):
         measure.install_peers()
         for rate in RATES:
@@ -178,8 +178,8 @@ class Bench:
                 try:
                     rows.append(self.peer_row(kind, rate))
                 except (RuntimeError, OSError, subprocess.SubprocessError) as error:
-                    rows.append([kind.name, "failed: " + str(error).strip()[-200:].replace("\n", " ")]
-                                + [""] * 6)
+                    reason = str(error).strip()[-200:].replace("\n", " ")
+                    rows.append([kind.name, "failed: " + reason] + [""] * 6)
             table("The same target under each profiler, %d Hz (%s)" % (rate, self.main),
                   ["profiler", "slowdown, depth 20", "slowdown, depth 200", "own CPU", "memory",
                    "samples taken of expected", "lost", "worst error of a share"], rows)

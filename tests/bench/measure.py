@@ -167,11 +167,9 @@ def runnable(program):
                       stderr=subprocess.DEVNULL).returncode == 0:
         return [program]
     interpreters.unpack_sid()
-    library = "/usr/lib/%s-linux-gnu" % os.uname().machine
-    loader = next(os.path.join(interpreters.SID, "usr", "lib", name) for name in
-                  ("x86_64-linux-gnu/ld-linux-x86-64.so.2", "aarch64-linux-gnu/ld-linux-aarch64.so.1")
-                  if os.path.exists(os.path.join(interpreters.SID, "usr", "lib", name)))
-    return [loader, "--library-path", interpreters.SID + library, program]
+    library = "%s/usr/lib/%s-linux-gnu" % (interpreters.SID, os.uname().machine)
+    loader = {"x86_64": "ld-linux-x86-64.so.2", "aarch64": "ld-linux-aarch64.so.1"}
+    return [os.path.join(library, loader[os.uname().machine]), "--library-path", library, program]
 
 
 PEERS = os.environ.get("PYEBPF_PEERS") or os.path.join(tempfile.gettempdir(), "pyebpf-peers")
@@ -259,7 +257,7 @@ def percent(ratios):
     return "%+.2f %% (%+.2f … %+.2f)" % (median, low, high)
 
 
-# The kernel's own statistics of BPF programs. ----------------------------------------------------
+# The kernel's own statistics of BPF programs. ---------------------------------------------------
 STATISTICS = "/proc/sys/kernel/bpf_stats_enabled"
 
 
@@ -278,7 +276,7 @@ class KernelStatistics:
 
 
 def program_times(pid):
-    """{(type, name): (ns, runs)} of the BPF programs that process pid holds, by their descriptors."""
+    """{(type, name): (ns, runs)} of the BPF programs that a process holds, by its descriptors."""
     bpftool = shutil.which("bpftool") or "/usr/sbin/bpftool"
     shown = json.loads(subprocess.run([bpftool, "prog", "show", "-j"], check=True,
                                       stdout=subprocess.PIPE).stdout)

@@ -37,7 +37,7 @@ def test_functions_burn_and_wait_as_their_threads_do(recording):
 
 
 def test_a_chain_of_timed_waits_is_one_wait(recording):
-    """Of three threads each waits for two others, two intervals long, in two or more futex waits."""
+    """Each thread waits for two others: two intervals, in two futex waits or more."""
     found = truth = 0
     for life in recording.truth["lives"].values():
         truth += life["waits"]

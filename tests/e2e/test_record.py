@@ -33,7 +33,7 @@ def workload(python):
         yield process
 
 
-# Targets -----------------------------------------------------------------------------------------
+# Targets ----------------------------------------------------------------------------------------
 def test_no_such_process(tmp_path):
     output = tmp_path / "x.pb.gz"
     text = refuse("record", "-p", 4194000, "-d", "5", "-o", output)
@@ -102,7 +102,7 @@ def test_command_gets_its_arguments_and_output(python, tmp_path):
     assert "ready ['-x', 'a b', '--', '-d']" in done.stdout, done
 
 
-# Flags -------------------------------------------------------------------------------------------
+# Flags ------------------------------------------------------------------------------------------
 @pytest.mark.parametrize("flags, word", [
     (["-r", "0"], "0"), (["-r", "-5"], "-5"), (["-r", "fast"], "fast"),
     (["-r", "1000000000"], "1000000000"), (["-r", ""], ""), (["-r", "99x"], "99x"),
@@ -143,7 +143,7 @@ def test_help(arguments):
     assert done.returncode == 0 and "pyebpf" in done.stdout
 
 
-# Rights ------------------------------------------------------------------------------------------
+# Rights -----------------------------------------------------------------------------------------
 def test_no_rights(nobody, workload):
     done = subprocess.run(nobody("record", "-p", workload.pid, "-d", "5", "-o", "/tmp/none.pb.gz"),
                           stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=30)
@@ -158,7 +158,7 @@ def test_check_without_rights(nobody):
     assert "CAP_" in done.stdout + done.stderr, done
 
 
-# Outputs -----------------------------------------------------------------------------------------
+# Outputs ----------------------------------------------------------------------------------------
 @pytest.mark.parametrize("output", ["/nonexistent/directory/x.pb.gz", "/tmp", "/proc/x.pb.gz"])
 def test_output_that_cannot_be_written(workload, output):
     assert output in refuse("record", "-p", workload.pid, "-d", "10", "-o", output)
@@ -202,7 +202,7 @@ def test_an_existing_file_is_kept_when_nothing_is_recorded(tmp_path):
     assert path.read_bytes() == b"old"
 
 
-# Ends --------------------------------------------------------------------------------------------
+# Ends -------------------------------------------------------------------------------------------
 def recorded_until(workload, tmp_path, end):
     path = str(tmp_path / "ended.pb.gz")
     with harness.Recorder("-p", workload.pid, "-r", "199", "-o", path) as recorder:
@@ -323,7 +323,7 @@ def test_target_is_not_slowed_or_stopped(workload, tmp_path):
         assert recorder.wait().returncode == 0
 
 
-# check -------------------------------------------------------------------------------------------
+# check ------------------------------------------------------------------------------------------
 def test_check():
     done = harness.run("check")
     assert done.returncode == 0, done

@@ -38,7 +38,7 @@ def test_short_lives_are_whole(recording):
 
 
 def test_naps_are_counted_exactly(recording):
-    """Each nap is ten periods long, so none is missed; the ends of the recording cut two at most."""
+    """Each nap is ten periods long, so none is missed."""
     naps = [each for each in recording.profile.samples
             if each.state == "sleep" and each.python and each.python[-1].name == "short_nap"]
     threads = {each.labels["tid"] for each in naps}

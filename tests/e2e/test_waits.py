@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Waits: each in its state, counted exactly, for as long as the waiting function's stopwatch says."""
+"""Waits: each in its state, counted exactly, as long as the waiting function's stopwatch says."""
 import collections
 
 import pytest

@@ -249,7 +249,8 @@ def spaced_lines():
 def long_line():
     """Lines that take more than 255 bytes of instructions each, then a jump back."""
     line = "    n + %s\n" % " + ".join(["n"] * 300)
-    return "    for _ in range(2):\n" + "".join("    " + line for _ in range(3)) + "        leaf(n // 2)\n"
+    lines = "".join("    " + line for _ in range(3))
+    return "    for _ in range(2):\n" + lines + "        leaf(n // 2)\n"
 
 
 def sums():
@@ -257,7 +258,8 @@ def sums():
     parts = [(1, 5), (2, 3), (2 + 200, 2), (2 + 200 + 300, 4)]
     body, line = "", 0
     for index, (offset, share) in enumerate(parts):
-        body += "\n" * (offset - line - 1) + "    sum(range(n * %d // 14)); mark(%d)\n" % (share, index)
+        body += "\n" * (offset - line - 1)
+        body += "    sum(range(n * %d // 14)); mark(%d)\n" % (share, index)
         line = offset
     return parts, body
 

@@ -20,7 +20,8 @@ def ask_backend(question):
 
 def render(rows):
     """Burns some CPU, as a template does."""
-    return json.dumps([{"row": row, "squares": [i * i for i in range(2000)]} for row in range(rows)])
+    squares = [[i * i for i in range(2000)] for _ in range(rows)]
+    return json.dumps(squares)
 
 
 @app.route("/orders")
