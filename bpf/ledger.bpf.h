@@ -10,6 +10,7 @@
 #ifndef PYEBPF_LEDGER_BPF_H
 #define PYEBPF_LEDGER_BPF_H
 
+#include "emit.bpf.h"
 #include "thread.bpf.h"
 
 /*
@@ -97,25 +98,8 @@ static __always_inline void ledger_run_end(struct thread *thread, __u64 count, _
 	else
 		executed = elapsed;
 	ledger_charge(thread, STATE_RUNNING, executed);
+	thread->executed_ns = count;
 	thread->since_ns = now;
-}
-
-/* The thread leaves its CPU. If it blocks, the caller classifies the wait afterwards. */
-__weak int ledger_switch_out(struct thread *thread, __u64 executed, bool blocks, __u64 now)
-{
-	if (!thread)
-		return 0;
-	thread->sequence++;
-	ledger_run_end(thread, executed, now);
-	thread->mode = blocks ? THREAD_BLOCKED : THREAD_RUNNABLE;
-	thread->sequence++;
-	return 0;
-}
-
-static __always_inline void ledger_wake(struct thread *thread, __u64 now)
-{
-	if (thread->mode == THREAD_BLOCKED && thread->woken_ns <= thread->since_ns)
-		thread->woken_ns = now;
 }
 
 /* How long a thread that blocked was so until `now`; the rest it was runnable. */
@@ -149,7 +133,7 @@ __weak int ledger_switch_in(struct thread *thread, __u64 executed, __u64 now)
 	if (!thread)
 		return 0;
 	thread->sequence++;
-	if (thread->mode == THREAD_RUNNING) /* its leaving was missed while storage was made */
+	if (thread->mode == THREAD_RUNNING) /* its leaving was missed, while storage was made say */
 		thread->state = STATE_UNKNOWN;
 	ledger_away_end(thread, thread->mode != THREAD_RUNNABLE, now);
 	if (thread->state == STATE_GIL && thread->mode == THREAD_BLOCKED)
@@ -158,6 +142,40 @@ __weak int ledger_switch_in(struct thread *thread, __u64 executed, __u64 now)
 	thread->mode = THREAD_RUNNING;
 	thread->sequence++;
 	return 0;
+}
+
+/*
+ * Some kernels now and then switch to a thread without reporting it (seen on 6.18, with ftrace
+ * too). What was missed is told from the time that the thread has executed since it left.
+ */
+static __always_inline void ledger_switch_in_late(struct thread *thread, __u64 executed, __u64 now)
+{
+	__u64 ran = executed - thread->executed_ns;
+	__u64 away = now - thread->since_ns;
+
+	loss_count(LOSS_SWITCH);
+	ledger_switch_in(thread, thread->executed_ns, now - (ran < away ? ran : away));
+	__builtin_memset(&thread->capture, 0, sizeof(thread->capture)); /* its stack is gone */
+}
+
+/* The thread leaves its CPU. If it blocks, the caller classifies the wait afterwards. */
+__weak int ledger_switch_out(struct thread *thread, __u64 executed, bool blocks, __u64 now)
+{
+	if (!thread)
+		return 0;
+	if (thread->mode != THREAD_RUNNING)
+		ledger_switch_in_late(thread, executed, now);
+	thread->sequence++;
+	ledger_run_end(thread, executed, now);
+	thread->mode = blocks ? THREAD_BLOCKED : THREAD_RUNNABLE;
+	thread->sequence++;
+	return 0;
+}
+
+static __always_inline void ledger_wake(struct thread *thread, __u64 now)
+{
+	if (thread->mode == THREAD_BLOCKED && thread->woken_ns <= thread->since_ns)
+		thread->woken_ns = now;
 }
 
 #endif

@@ -58,6 +58,8 @@ static __always_inline void thread_return(void *context)
 
 	if (!thread)
 		return;
+	if (thread->mode != THREAD_RUNNING) /* see ledger_switch_in_late(): here it is in time */
+		ledger_switch_in(thread, executed_read(task), bpf_ktime_get_ns());
 	unknown = thread->unknown_ns;
 	if (!thread->capture.ns && !thread->capture.runqueue_ns && !unknown)
 		return;

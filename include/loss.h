@@ -11,6 +11,7 @@
 	LOSS(RING_FULL, "ring_full", "samples dropped: the ring buffer was full")                  \
 	LOSS(NESTED, "nested", "samples dropped: a sample was being taken on that CPU")            \
 	LOSS(RECURSION, "recursion", "events the kernel did not deliver: program already running") \
+	LOSS(SWITCH, "switch", "waits without a stack: the kernel did not report their end")       \
 	LOSS(THREAD_STORAGE, "thread_storage", "threads not followed: no memory for their ledger") \
 	LOSS(THREAD_RECORD, "thread_record", "ledgers of ended threads dropped: ring buffer full") \
 	LOSS(STACK_CUT, "stack_cut", "stacks cut: deeper than the profiler keeps")                 \
