@@ -26,6 +26,14 @@ static __always_inline void ledger_charge(struct thread *thread, __u32 state, __
 }
 
 /*
+ * For how long a thread may run between two waits for the GIL that are one to a user: after one
+ * that ran out, or was for the GIL's mutex or for its successor to take over, and after one that
+ * was woken before its time but may have lost the lock to another thread.
+ */
+#define GIL_PAUSE_NS       100000
+#define GIL_PAUSE_WOKEN_NS 5000
+
+/*
  * Short waits are captured where a point in time hits them: one point, evenly random, in each
  * stretch of period_ns of a thread's accumulated short waits in a state. So a wait of length L is
  * captured L / period_ns times on average, each standing for period_ns, and the estimate is
@@ -70,9 +78,10 @@ static __always_inline void ledger_wait_end(struct thread *thread, __u32 state, 
 	thread->totals[state].waits += !thread->continued;
 	thread->capture.ns = ledger_weigh(thread, state, length);
 	thread->capture.length_ns = length;
-	/* Woken before its time ran out: it got the lock, and the next wait is another one. */
-	if (state == STATE_GIL && thread->since_ns + length < thread->gil_deadline_ns)
-		thread->gil_deadline_ns = 0;
+	if (state == STATE_GIL)
+		thread->gil_pause_ns = thread->since_ns + length < thread->gil_deadline_ns
+					       ? GIL_PAUSE_WOKEN_NS
+					       : GIL_PAUSE_NS;
 }
 
 static __always_inline void ledger_runqueue_end(struct thread *thread, __u64 length)

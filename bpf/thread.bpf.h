@@ -47,10 +47,10 @@ struct thread {
 	__s32 syscall;    /* of the wait; -1: none */
 	__s32 descriptor; /* that it is for; -1: none, or several */
 	__u32 continued;
-	__u64 unknown_ns; /* length of a wait in STATE_UNKNOWN that has ended */
-	/* Of the last wait, if that was for the GIL and was not woken early; else 0. */
-	__u64 gil_deadline_ns;
-	__u64 gil_ended_ns; /* when the thread had a CPU again after it */
+	__u64 unknown_ns;      /* length of a wait in STATE_UNKNOWN that has ended */
+	__u64 gil_deadline_ns; /* of the wait for the GIL, if it has one; else 0 */
+	__u64 gil_ended_ns;    /* when the thread had a CPU again after it */
+	__u64 gil_pause_ns;    /* see gil_wait_begin(); 0: the last wait was not for the GIL */
 	struct capture capture;
 	/* Known until proven otherwise, see python.bpf.h. */
 	__u64 python_thread;      /* address of its PyThreadState; 0: not known */

@@ -17,16 +17,17 @@
 #define FUTEX_COMMAND_WAIT_BITSET 9
 
 /*
- * A thread waiting for the GIL sleeps on a condition with a time-out of 5 ms, asks the holder to
- * let go and sleeps again (Python/ceval_gil.h, take_gil). That is one wait: the next part
- * continues it if this one ran out, and comes at once when the thread has a CPU again.
+ * A thread that wants the GIL sleeps on a condition with a time-out of 5 ms, asks the holder to let
+ * go and sleeps again, with short waits for a mutex between; one that must let go waits until
+ * another has taken it, and then wants it back (Python/ceval_gil.h, take_gil, drop_gil). To a user
+ * that is one wait: the next part continues it if it comes at once when the thread has a CPU again.
  */
 static __always_inline void gil_wait_begin(struct thread *thread, struct syscall *call, __u64 now,
 					   subject_t subject)
 {
 	__u64 deadline[2] = {};
 
-	thread->continued = thread->gil_deadline_ns && now - thread->gil_ended_ns < 100000;
+	thread->continued = now - thread->gil_ended_ns < thread->gil_pause_ns;
 	thread->gil_deadline_ns = 0;
 	if (call->arguments[3] && !(call->arguments[1] & FUTEX_CLOCK_REALTIME_FLAG) &&
 	    (call->arguments[1] & FUTEX_COMMAND_MASK) == FUTEX_COMMAND_WAIT_BITSET &&
@@ -98,7 +99,7 @@ CHECKED_ONCE int wait_classify(struct thread *thread, subject_t subject, __u64 n
 	else
 		thread->state = thread->in_io_wait ? STATE_FAULT : STATE_OTHER;
 	if (thread->state != STATE_GIL)
-		thread->gil_deadline_ns = 0;
+		thread->gil_pause_ns = 0;
 	thread->descriptor = descriptor;
 	return 0;
 }

@@ -35,7 +35,7 @@ static __always_inline void ledger_leave(struct thread *thread, const struct led
 	thread->continued = 0;
 	thread->state = event->state;
 	if (event->state != STATE_GIL)
-		thread->gil_deadline_ns = 0;
+		thread->gil_pause_ns = 0;
 }
 
 static __always_inline void ledger_wait_gil(struct thread *thread, const struct ledger_event *event)
