@@ -31,7 +31,7 @@ static __always_inline void ledger_charge(struct thread *thread, __u32 state, __
  * was woken before its time but may have lost the lock to another thread.
  */
 #define GIL_PAUSE_NS       100000
-#define GIL_PAUSE_WOKEN_NS 5000
+#define GIL_PAUSE_WOKEN_NS 15000
 
 /*
  * Short waits are captured where a point in time hits them: one point, evenly random, in each

@@ -616,7 +616,11 @@ static void test_gil_deadline(void **state)
 	/* Woken before. */
 	bss->made_call.now = 70003000000;
 	run_program(world->run->programs->progs.gil_wait_end);
-	assert_int_equal(futex(world, gil, timed, &deadline, 70003010000)->continued, 0);
+	assert_int_equal(futex(world, gil, timed, &deadline, 70003020000)->continued, 0);
+	/* Woken, but another thread was faster. */
+	bss->made_call.now = 70003000000;
+	run_program(world->run->programs->progs.gil_wait_end);
+	assert_int_equal(futex(world, gil, timed, &deadline, 70003005000)->continued, 1);
 	made_python_free(&python);
 }
 

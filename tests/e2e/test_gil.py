@@ -44,7 +44,9 @@ def test_a_chain_of_timed_waits_is_one_wait(recording):
         found += sum(each.waits for each in recording.profile.samples if each.state == "gil"
                      and any(frame.name == life["function"] for frame in each.python))
     assert truth > 50, "the threads want the lock all the time"
-    assert abs(found - truth) <= 0.15 * truth + 5, (found, truth)
+    # The truth has only waits over 3 ms, and the kernel more: the thread that wakes now and then
+    # makes short ones. Each part of a chain for itself would be two to four times as many.
+    assert 0.75 * truth <= found <= 1.35 * truth, (found, truth)
 
 
 def test_the_verdict_names_the_global_lock(recording):
