@@ -84,6 +84,8 @@ struct pid {
 	unsigned int level;
 };
 
+struct bpf_local_storage;
+
 struct task_struct {
 	unsigned int __state;
 	unsigned int on_cpu; /* int, u8 from Linux 7.2 on: only unsigned may differ in size */
@@ -96,6 +98,7 @@ struct task_struct {
 	struct files_struct *files;
 	struct signal_struct *signal;
 	char comm[16];
+	struct bpf_local_storage *bpf_storage;
 	unsigned long nvcsw;
 	unsigned long nivcsw;
 	struct thread_struct thread;

@@ -71,8 +71,12 @@ struct {
 /* NULL: not a recorded thread, or one whose storage is being made or has been handed over. */
 static __always_inline struct thread *thread_find(struct task_struct *task)
 {
-	struct thread *thread = bpf_task_storage_get(&threads, task, 0, 0);
+	struct thread *thread;
 
+	/* Most threads of a machine have no storage of any kind: then no helper need be called. */
+	if (!task->bpf_storage)
+		return NULL;
+	thread = bpf_task_storage_get(&threads, task, 0, 0);
 	if (!thread || thread->mode == THREAD_NEW || thread->mode == THREAD_CLOSED)
 		return NULL;
 	return thread;

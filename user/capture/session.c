@@ -67,7 +67,7 @@ static bool program_wanted(const struct bpf_program *program, const struct wait_
 {
 	const char *name = bpf_program__name(program);
 
-	return strncmp(name, "return_", strlen("return_")) || !strcmp(name, hook->program);
+	return strncmp(name, "return_", strlen("return_")) != 0 || !strcmp(name, hook->program);
 }
 
 /* Programs that are attached by hand, later or once per CPU or process. */
@@ -321,7 +321,8 @@ int session_name_address(void *context, uint64_t address, char *name, size_t siz
 {
 	struct session *session = context;
 	struct symbol_query query = {.address = address};
-	LIBBPF_OPTS(bpf_test_run_opts, options, .ctx_in = &query, .ctx_size_in = sizeof(query));
+	struct bpf_test_run_opts options = {
+		.sz = sizeof(options), .ctx_in = &query, .ctx_size_in = sizeof(query)};
 	int error = bpf_prog_test_run_opts(bpf_program__fd(session->programs->progs.name_address),
 					   &options);
 
@@ -396,7 +397,7 @@ int session_try_hook(const char *hook, struct error *error)
 
 	libbpf_set_print(complaint_keep);
 	for (i = 0; i < WAIT_HOOK_COUNT; i++) {
-		if (strcmp(wait_hooks[i].name, hook))
+		if (strcmp(wait_hooks[i].name, hook) != 0)
 			continue;
 		complaint[0] = 0;
 		result = programs_open(&options, &wait_hooks[i], &programs);
