@@ -54,7 +54,8 @@ struct session {
 /* The last complaint of libbpf or the kernel, for the error's sentence. */
 static char complaint[512];
 
-static int complaint_keep(enum libbpf_print_level level, const char *format, va_list arguments)
+static __attribute__((format(printf, 2, 0))) int
+complaint_keep(enum libbpf_print_level level, const char *format, va_list arguments)
 {
 	if (level == LIBBPF_WARN) {
 		vsnprintf(complaint, sizeof(complaint), format, arguments);

@@ -3,6 +3,7 @@
 #include "profile/estimate.h"
 
 #include <errno.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <uthash.h>
@@ -243,8 +244,8 @@ static int samples_scale(struct estimates *estimates)
 			waits = fill_factor(balance->ledger_waits, balance->sum.exact_waits,
 					    balance->sum.sampled_waits);
 		}
-		sample->ns = own->exact_ns + own->sampled_ns * time + 0.5;
-		sample->waits = own->exact_waits + own->sampled_waits * waits + 0.5;
+		sample->ns = llround(own->exact_ns + own->sampled_ns * time);
+		sample->waits = llround(own->exact_waits + own->sampled_waits * waits);
 	}
 	return 0;
 }
