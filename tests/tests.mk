@@ -79,7 +79,7 @@ $(BUILD)/tests/bpf/%: tests/bpf/%.c $(BPF_SUPPORT) $(LIBRARY) $(MECHANISMS)
 	$(call quiet,CC,$<)mkdir -p $(@D) && $(CC) $(ALL_CFLAGS) $(CMOCKA_FLAGS) -Itests/bpf -Ibpf -MMD -MP \
 		-o $@ $< $(BPF_SUPPORT) $(LIBRARY) $(LIBS) $(CMOCKA_LIBS) -lm
 
-$(BUILD)/asan/user/%.o: user/%.c | $(SKELETON) $(PROTOBUF).h
+$(BUILD)/asan/user/%.o: user/%.c | $(SKELETON) $(PROTOBUF).h $(SYSCALL_NAMES)
 	$(call quiet,ASAN,$<)mkdir -p $(@D) && $(CC) $(ALL_CFLAGS) -O1 $(SANITIZE) -MMD -MP -c -o $@ $<
 
 $(BUILD)/asan/user/pprof.pb-c.o: $(PROTOBUF).h
@@ -102,7 +102,7 @@ bpf-test: $(BPF_TESTS)
 
 # Fuzzers: each tests/fuzz/fuzz_*.c with its corpus in tests/fuzz/corpus/NAME. What a run finds new
 # stays in build/fuzz/corpus; `make fuzz-merge` adds what is worth keeping to the committed corpus.
-$(BUILD)/fuzz/user/%.o: user/%.c | $(SKELETON) $(PROTOBUF).h
+$(BUILD)/fuzz/user/%.o: user/%.c | $(SKELETON) $(PROTOBUF).h $(SYSCALL_NAMES)
 	$(call quiet,FUZZ,$<)mkdir -p $(@D) && $(CLANG) $(ALL_CFLAGS) -O1 -fsanitize=fuzzer-no-link \
 		$(FUZZ_FLAGS) -MMD -MP -c -o $@ $<
 

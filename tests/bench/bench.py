@@ -231,8 +231,9 @@ def main():
         bench = Bench(options, directory)
         parts = ["peers"] if options.peers else options.only or [
             "cpu_bound", "blocking", "others", "bpf_time", "hook_time", "start"]
-        for part in parts:
-            getattr(bench, part)()
+        with KernelStatistics("0"):  # each part that needs them switches them on
+            for part in parts:
+                getattr(bench, part)()
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@
 #include <bpf/libbpf.h>
 #include <errno.h>
 #include <linux/perf_event.h>
+#include <malloc.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,9 +20,10 @@
 #include "record.h"
 #include "symbol.h"
 
-#define RING_BYTES    (2 << 20)
-#define PROBES_MAX    1024
-#define NS_PER_SECOND 1000000000ULL
+#define RING_BYTES      (2 << 20)
+#define PROBES_MAX      1024
+#define CLOSING_PROGRAM "close_threads"
+#define NS_PER_SECOND   1000000000ULL
 
 /* One per row: the program of bpf/offcpu.bpf.c and the hook's name for a reader. Best first. */
 struct wait_hook {
@@ -42,6 +44,7 @@ const char *const session_wait_hooks[] = {"tp_btf/sched_exit_tp", "fexit/schedul
 struct session {
 	struct session_options options;
 	struct pyebpf *programs;
+	struct pyebpf *closing; /* only close_threads, on the maps of the others */
 	struct ring_buffer *ring;
 	struct bpf_link **samplers; /* one per CPU */
 	int cpu_count;
@@ -68,6 +71,8 @@ static bool program_wanted(const struct bpf_program *program, const struct wait_
 {
 	const char *name = bpf_program__name(program);
 
+	if (!strcmp(name, CLOSING_PROGRAM))
+		return false;
 	return strncmp(name, "return_", strlen("return_")) != 0 || !strcmp(name, hook->program);
 }
 
@@ -77,8 +82,7 @@ static bool program_attached_later(const struct bpf_program *program)
 	const char *name = bpf_program__name(program);
 
 	return !strcmp(name, "sample_cpu") || !strcmp(name, "free_code") ||
-	       !strcmp(name, "enroll_threads") || !strcmp(name, "close_threads") ||
-	       !strcmp(name, "name_address");
+	       !strcmp(name, "enroll_threads") || !strcmp(name, "name_address");
 }
 
 static int programs_configure(struct pyebpf *programs, const struct session_options *options,
@@ -119,6 +123,53 @@ static int programs_open(const struct session_options *options, const struct wai
 		return error;
 	}
 	*programs = opened;
+	malloc_trim(0); /* the kernel's types took megabytes while loading */
+	return 0;
+}
+
+/* Makes the object use the maps that another one has made. */
+static int maps_share(struct pyebpf *programs, const struct pyebpf *owner)
+{
+	struct bpf_map *map;
+
+	bpf_object__for_each_map(map, programs->obj)
+	{
+		struct bpf_map *other =
+			bpf_object__find_map_by_name(owner->obj, bpf_map__name(map));
+		int error = other ? bpf_map__reuse_fd(map, bpf_map__fd(other)) : -ENOENT;
+
+		if (error)
+			return error;
+	}
+	return 0;
+}
+
+/*
+ * Loads the program that ends the recording. It is the one that takes the verifier longest, and is
+ * not needed for the first sample, so it is not loaded with the others.
+ */
+static int closing_open(struct session *session)
+{
+	struct pyebpf *opened = pyebpf__open();
+	struct bpf_program *program;
+	int error = opened ? 0 : -errno;
+
+	if (error)
+		return error;
+	bpf_object__for_each_program(program, opened->obj)
+	{
+		bpf_program__set_autoload(program,
+					  !strcmp(bpf_program__name(program), CLOSING_PROGRAM));
+	}
+	error = maps_share(opened, session->programs);
+	if (!error)
+		error = pyebpf__load(opened);
+	if (error) {
+		pyebpf__destroy(opened);
+		return error;
+	}
+	session->closing = opened;
+	malloc_trim(0); /* see programs_open() */
 	return 0;
 }
 
@@ -197,6 +248,8 @@ void session_close(struct session *session)
 		return;
 	session_detach(session);
 	ring_buffer__free(session->ring);
+	if (session->closing)
+		pyebpf__destroy(session->closing);
 	if (session->programs)
 		pyebpf__destroy(session->programs);
 	free(session->samplers);
@@ -308,6 +361,17 @@ int session_start(struct session *session, struct error *error)
 	return 0;
 }
 
+int session_prepare_finish(struct session *session, struct error *error)
+{
+	int result = closing_open(session);
+
+	if (result)
+		error_set(error, result,
+			  "the kernel refuses the program that ends a recording: %s (%s)",
+			  complaint, strerror(-result));
+	return result;
+}
+
 int session_consume(struct session *session)
 {
 	return ring_buffer__consume(session->ring);
@@ -356,7 +420,7 @@ static uint64_t recursion_count(const struct session *session)
 
 int session_finish(struct session *session, struct error *error)
 {
-	int result = iterator_run(session, session->programs->progs.close_threads);
+	int result = iterator_run(session, session->closing->progs.close_threads);
 
 	session->recursion = recursion_count(session);
 	session_detach(session);

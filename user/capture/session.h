@@ -62,6 +62,12 @@ int session_name_address(void *context, uint64_t address, char *name, size_t siz
 int session_descriptor(const struct session *session);
 
 /*
+ * Loads what session_finish() needs. Once, and best after the sampling has begun: it takes as long
+ * as half of session_open(). Returns 0 or -errno with a sentence.
+ */
+int session_prepare_finish(struct session *session, struct error *error);
+
+/*
  * Ends the recording: takes all ledgers (as records), and the stacks of threads that are still
  * away, then detaches everything and hands over the last records.
  */

@@ -8,7 +8,6 @@
 #include <argp.h>
 #include <errno.h>
 #include <inttypes.h>
-#include <malloc.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -201,7 +200,6 @@ static int capture_open(struct recording *recording, int argc, char **argv, stru
 	if (result)
 		return result;
 	recorder_name_kernel(recording->recorder, session_name_address, recording->session);
-	malloc_trim(0); /* the kernel's types took megabytes while loading */
 	recording->targets =
 		targets_new(recording->profile, recording->recorder, recording->session);
 	if (recording->targets)
@@ -237,6 +235,8 @@ static int capture_begin(struct recording *recording, struct error *error)
 		result = session_enroll(recording->session, error);
 	if (!result && recording->arguments->command)
 		result = child_release(&recording->child, recording->arguments->command[0], error);
+	if (!result)
+		result = session_prepare_finish(recording->session, error);
 	return result;
 }
 
