@@ -25,7 +25,9 @@ static int copy_items(const struct profile *from, struct profile *to)
 		result = profile_location(to, &from->locations[at], &id);
 	for (at = 0; at < from->stack_count && !result; at++) {
 		stack = &from->stacks[at];
-		result = profile_stack(to, from->stack_locations + stack->first, stack->depth, &id);
+		result = profile_stack(to,
+				       stack->depth ? &from->stack_locations[stack->first] : NULL,
+				       stack->depth, &id);
 	}
 	return result;
 }

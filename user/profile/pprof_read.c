@@ -237,12 +237,15 @@ static int read_string(struct reader *reader, const struct field *field, const u
 
 static int read_comment(struct reader *reader, const struct field *field)
 {
-	struct wire packed = {field->data, field->data + field->size};
+	struct wire packed;
 	uint64_t index = field->value;
 	int result = 0;
 
 	if (field->type == WIRE_VARINT)
 		return list_add(reader, &reader->comments, &index, sizeof(index));
+	if (!field->data)
+		return damaged(reader, "its comments cannot be read");
+	packed = (struct wire){field->data, field->data + field->size};
 	while (!result && packed.next < packed.end) {
 		if (wire_varint(&packed, &index))
 			return damaged(reader, "its comments cannot be read");

@@ -197,16 +197,17 @@ static bool is_library_file(const char *path)
  */
 static int64_t cause_location(const struct profile *profile, uint32_t stack)
 {
-	const uint32_t *locations = profile->stack_locations + profile->stacks[stack].first;
-	uint32_t at;
+	const struct profile_stack *frames = &profile->stacks[stack];
+	uint32_t at, id;
 
-	for (at = 0; at < profile->stacks[stack].depth; at++) {
-		const struct profile_location *location = &profile->locations[locations[at]];
-		const struct profile_function *function = &profile->functions[location->function];
+	for (at = 0; at < frames->depth; at++) {
+		const struct profile_function *function;
 
+		id = profile->stack_locations[frames->first + at];
+		function = &profile->functions[profile->locations[id].function];
 		if (function->kind == KIND_PYTHON &&
 		    !is_library_file(profile->strings[function->filename]))
-			return locations[at];
+			return id;
 	}
 	return profile_stack_owner(profile, stack);
 }
