@@ -17,13 +17,15 @@ ARCH := $(shell uname -m | sed 's/x86_64/x86/; s/aarch64/arm64/')
 MULTIARCH := $(shell $(CC) -print-multiarch 2>/dev/null)
 VERSION := 0.1.0
 
-PACKAGES := libbpf libelf libdw zlib libprotobuf-c jansson libcap
+PACKAGES := libbpf libelf zlib libprotobuf-c jansson libcap
 WARNINGS := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
 	-Wno-unused-parameter -Wvla -Wformat=2
 CFLAGS ?= -O2 -g
 ALL_CFLAGS = -std=c11 -D_GNU_SOURCE -DPYEBPF_VERSION='"$(VERSION)"' $(WARNINGS) $(CFLAGS) \
 	-Iinclude -Iuser -isystem $(BUILD)/generated $(shell $(PKG_CONFIG) --cflags $(PACKAGES))
 LIBS = $(shell $(PKG_CONFIG) --libs $(PACKAGES)) -lm
+# The program is all that a user copies to another machine: of shared libraries it needs only libc's.
+PROGRAM_LIBS = -Wl,-Bstatic $(shell $(PKG_CONFIG) --static --libs $(PACKAGES)) -Wl,-Bdynamic -lm
 BPF_CFLAGS := -O2 -g -target bpf -mcpu=v3 -D__TARGET_ARCH_$(ARCH) -Wall -Wextra -Werror \
 	-Wno-unused-parameter -Wno-address-of-packed-member -Iinclude -Ibpf \
 	-idirafter /usr/include/$(MULTIARCH)
@@ -42,7 +44,7 @@ PROGRAM := $(BUILD)/pyebpf
 all: $(PROGRAM)
 
 $(PROGRAM): $(BUILD)/user/main.o $(LIBRARY)
-	$(call quiet,LINK,$@)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
+	$(call quiet,LINK,$@)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(PROGRAM_LIBS)
 
 $(LIBRARY): $(OBJECTS)
 	$(call quiet,AR,$@)rm -f $@ && $(AR) rcs $@ $^
@@ -80,7 +82,7 @@ $(SKELETON): $(BUILD)/bpf/pyebpf.o
 .PHONY: layout-table
 layout-table: tools/offset_table.c
 	$(call quiet,CC,$<)mkdir -p $(BUILD)/tools && \
-		$(CC) $(ALL_CFLAGS) -o $(BUILD)/tools/offset_table $< $(LIBS)
+		$(CC) $(ALL_CFLAGS) -o $(BUILD)/tools/offset_table $< $(LIBS) -ldw
 	$(call quiet,TABLE,user/python/offset_table.c)$(BUILD)/tools/offset_table $(LIBPYTHONS) \
 		> $(BUILD)/tools/offset_table.out && \
 		clang-format --assume-filename=user/python/offset_table.c < $(BUILD)/tools/offset_table.out \
