@@ -35,7 +35,6 @@ MACHINE_TIMEOUT = 600
 RECURSION_MAX = {"tp_btf/sched_exit_tp": 0, "fexit/schedule": 100, "tp_btf/sys_exit": 100}
 THREAD_STATE_MAX = 3
 MISCOUNTED_MAX = 2  # waits of a function, where anything was lost
-MIRROR = "http://deb.debian.org/debian"
 TOOLS = {"mmdebstrap": "mmdebstrap", "cpio": "cpio", "qemu-system-x86_64": "qemu-system-x86",
          "cc": "gcc"}
 
@@ -75,8 +74,7 @@ def unpack(suite):
     hooks = ["--hook-dir=/usr/share/mmdebstrap/hooks/merged-usr"] if suite != "bullseye" else []
     command = ["mmdebstrap", "--quiet", "--variant=extract", *hooks,
                '--aptopt=Acquire::Check-Valid-Until "false"',
-               "--include=linux-image-cloud-amd64,python3", suite, root + ".new",
-               "deb %s %s main" % (MIRROR, suite)]
+               "--include=linux-image-cloud-amd64,python3", suite, root + ".new"]
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
                           stdin=subprocess.DEVNULL, timeout=900)
     need(not done.returncode, "cannot unpack the packages: " + done.stdout[-500:])
