@@ -45,8 +45,8 @@ class Known:
         """Called where no stack was noted: they never call what was, or, as `resumed` until it
         is sent to for the second time, not from there."""
         name, file, _ = function
-        return (file == self.file and name in {"mark", "pause", "resumed", "Outer.__init__",
-                                                      "__init__"}
+        own = {"mark", "pause", "resumed", "Outer.__init__", "__init__"}
+        return (file == self.file and name in own
                 or file.endswith("truth.py") and name == "cpu"
                 or file.endswith("threading.py") and name in {"Event.is_set", "is_set"})
 
