@@ -11,7 +11,7 @@ PYTHON ?= /usr/bin/python3
 FUZZ_SECONDS ?= 10
 E2E_ARGUMENTS ?=
 
-.PHONY: unit bpf-test fuzz e2e lint check demo bench bench-peers
+.PHONY: unit bpf-test fuzz e2e lint check demo bench bench-peers vm
 .PHONY: install-build-dependencies install-dependencies
 
 # Packages. Installed only where one is missing; anybody but root is told what to install.
@@ -164,6 +164,15 @@ check: install-dependencies
 	@$(MAKE) --no-print-directory fuzz
 	@$(MAKE) --no-print-directory lint
 	@$(MAKE) --no-print-directory e2e
+
+# The program with shared libraries: tests/vm makes it believe that a kernel lacks hooks by standing
+# between it and libbpf.
+$(BUILD)/pyebpf-shared: $(BUILD)/user/main.o $(LIBRARY)
+	$(call quiet,LINK,$@)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
+
+# Other kernels, emulated. VM_SUITES: Debian's suites, default all.
+vm: $(PROGRAM) $(BUILD)/pyebpf-shared
+	@tests/vm/run.py $(VM_SUITES)
 
 demo: install-build-dependencies
 	@$(MAKE) --no-print-directory all

@@ -1,6 +1,6 @@
 #!/usr/bin/python3 -B
 # SPDX-License-Identifier: BSD-2-Clause
-"""Tries build/pyebpf on Debian's kernels, in an emulated machine: run.py SUITE...
+"""Tries build/pyebpf-shared on Debian's kernels, in an emulated machine: run.py SUITE...
 
 Prints one line per kernel and exits with 1 if anything is not as it must be. README.md says what
 is needed, what is checked, and what is not.
@@ -21,7 +21,7 @@ import zlib
 HERE = os.path.dirname(os.path.abspath(__file__))
 REPOSITORY = os.path.dirname(os.path.dirname(HERE))
 BUILD = os.environ.get("PYEBPF_BUILD") or os.path.join(REPOSITORY, "build")
-PYEBPF = os.path.join(BUILD, "pyebpf")
+PYEBPF = os.path.join(BUILD, "pyebpf-shared")  # whose calls of libbpf can be intercepted
 WORK = os.path.join(BUILD, "vm")
 sys.path.insert(0, os.path.join(REPOSITORY, "tests", "e2e"))
 
