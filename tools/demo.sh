@@ -15,7 +15,7 @@ fi
 
 coproc SHOP { exec "$python" -B tools/demo.py --directory "$directory"; }
 shop=$SHOP_PID
-trap 'kill "$shop" 2>/dev/null; wait "$shop" 2>/dev/null; rm -rf "$directory"' EXIT
+trap 'kill "$shop" 2>/dev/null || true; wait "$shop" 2>/dev/null || true; rm -rf "$directory"' EXIT
 read -r -t 20 line <&"${SHOP[0]}" || { echo "the demo's workload did not start" >&2; exit 1; }
 
 echo "A small web shop runs as process $shop ($line)."
