@@ -34,8 +34,8 @@ static __always_inline __u64 task_switches(struct task_struct *task)
 }
 
 /* Takes the stack of a thread that has been away until now; nobody changed it if it still is. */
-static __always_inline void thread_capture(struct bpf_iter__task *context, struct thread *thread,
-					   struct task_struct *task, __u64 switches)
+static __always_inline void thread_capture(struct thread *thread, struct task_struct *task,
+					   __u64 switches)
 {
 	struct sampling sampling;
 	struct sample_record *sample;
@@ -78,8 +78,7 @@ static __always_inline __u32 thread_seal(struct thread *thread)
 }
 
 /* Closes the open interval, and captures it if it is chosen. */
-static __always_inline void thread_close(struct bpf_iter__task *context, struct thread *thread,
-					 struct task_struct *task, __u64 now)
+static __always_inline void thread_close(struct thread *thread, struct task_struct *task, __u64 now)
 {
 	__u64 switches = task_switches(task);
 	__u32 mode = thread_seal(thread);
@@ -92,7 +91,7 @@ static __always_inline void thread_close(struct bpf_iter__task *context, struct 
 		wait_classify(thread, task, now, POLL_SNAPSHOT);
 	ledger_away_end(thread, mode == THREAD_BLOCKED, now);
 	if (thread->capture.ns || thread->capture.runqueue_ns)
-		thread_capture(context, thread, task, switches);
+		thread_capture(thread, task, switches);
 }
 
 SEC("iter.s/task")
@@ -109,7 +108,7 @@ int close_threads(struct bpf_iter__task *context)
 	process = process_find(task);
 	if (!thread || !process || thread->mode == THREAD_CLOSED || thread->mode == THREAD_NEW)
 		return 0;
-	thread_close(context, thread, task, bpf_ktime_get_ns());
+	thread_close(thread, task, bpf_ktime_get_ns());
 	thread_record_fill(record, thread, task, process);
 	bpf_seq_write(context->meta->seq, record, sizeof(*record));
 	return 0;

@@ -38,8 +38,10 @@ static const struct wait_hook wait_hooks[] = {
 };
 #define WAIT_HOOK_COUNT (sizeof(wait_hooks) / sizeof(wait_hooks[0]))
 
-const char *const session_wait_hooks[] = {"tp_btf/sched_exit_tp", "fexit/schedule",
-					  "tp_btf/sys_exit", NULL};
+const char *session_wait_hook_at(size_t index)
+{
+	return index < WAIT_HOOK_COUNT ? wait_hooks[index].name : NULL;
+}
 
 struct session {
 	struct session_options options;

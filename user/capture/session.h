@@ -85,7 +85,7 @@ const char *session_wait_hook(const struct session *session);
  */
 int session_try_hook(const char *hook, struct error *error);
 
-/* Names of the hooks at which waits can be captured, best first, ending with NULL. */
-extern const char *const session_wait_hooks[];
+/* Names of the hooks at which waits can be captured, best first; NULL behind the last. */
+const char *session_wait_hook_at(size_t index);
 
 #endif

@@ -121,19 +121,20 @@ static bool clock_print(void)
 /* One of the hooks is enough; which one decides what capturing a wait costs. */
 static bool hooks_print(void)
 {
-	const char *const *hook;
+	const char *hook;
+	size_t at;
 	bool any = false;
 
-	for (hook = session_wait_hooks; *hook; hook++) {
+	for (at = 0; (hook = session_wait_hook_at(at)); at++) {
 		struct error error = {""};
-		int result = session_try_hook(*hook, &error);
+		int result = session_try_hook(hook, &error);
 		bool good = !result;
 
 		if (good)
-			line_print(true, *hook, "captures waits%s",
+			line_print(true, hook, "captures waits%s",
 				   any ? ", not needed" : ": will be used");
 		else
-			printf("  %-7s %-24s not on this kernel: %s\n", "no", *hook,
+			printf("  %-7s %-24s not on this kernel: %s\n", "no", hook,
 			       strerror(-result));
 		any |= good;
 	}
