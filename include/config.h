@@ -40,6 +40,12 @@ struct process_config {
 	__u64 code_type;             /* address of PyCode_Type */
 	__u64 text_start;            /* the interpreter's own instructions, see enum leaf */
 	__u64 text_end;
+	/*
+	 * The instructions of _PyEval_EvalFrameDefault, in one or two parts: only up to 3.11, where
+	 * nothing on the native stack tells them; 0: none.
+	 */
+	__u64 loop_start[2];
+	__u64 loop_end[2];
 };
 
 #endif

@@ -60,6 +60,7 @@ struct python_layout {
 	__u32 frame_code;
 	__u32 frame_instruction; /* f_lasti (int), or a pointer to a code unit from 3.11 on */
 	__u32 frame_owner;       /* char, from 3.11 on; 0 before */
+	__u32 frame_entry;       /* is_entry (bool), in 3.11; 0 in others */
 	__u32 frame_owner_shim;  /* owners from this value on run no Python code; 255: none */
 	__u32 frame_code_tags;   /* low bits of the code pointer that are tags: 0, 1 or 3 */
 	__u32 instruction_scale; /* f_lasti times this is bytes: 2 in 3.10, else 1 */

@@ -22,6 +22,11 @@
 	LOSS(LINES_CUT, "lines_cut", "line tables cut: longer than the profiler keeps")            \
 	LOSS(LINE_TABLE, "line_table", "frames without a line: line table not valid")              \
 	LOSS(THREAD_STATE, "thread_state", "stacks missing: interpreter's threads not readable")   \
+	LOSS(NATIVE_CUT, "native_cut", "native stacks cut: deeper than the profiler keeps")        \
+	LOSS(NATIVE_UNREADABLE, "native_unreadable", "native stacks cut: memory not readable")     \
+	LOSS(NATIVE_UNKNOWN, "native_unknown", "native stacks cut: code without unwind tables")    \
+	LOSS(NATIVE_UNMAPPED, "native_unmapped", "native stacks cut: code in no known file")       \
+	LOSS(NATIVE_INVALID, "native_invalid", "native stacks cut: the frames do not ascend")      \
 	LOSS(WAIT_STACK, "wait_stack",                                                             \
 	     "waits without a stack: the thread moved while it was read")                          \
 	LOSS(RECORD_INVALID, "record_invalid", "records not understood by the profiler")

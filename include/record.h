@@ -16,6 +16,8 @@
 #define COMM_SIZE          16   /* TASK_COMM_LEN */
 #define PYTHON_FRAMES_MAX  1536 /* frames kept of one stack, innermost first */
 #define KERNEL_FRAMES_MAX  64   /* return addresses kept of one kernel stack */
+#define NATIVE_FRAMES_MAX  1024 /* kept of one stack, if its Python frames leave room for them */
+#define FRAMES_BYTES       30720
 #define NAME_BYTES_MAX     2048 /* bytes kept of a name, in the object's own width */
 #define FILENAME_BYTES_MAX 4096 /* bytes kept of a file name: PATH_MAX */
 #define LINES_CHUNK        8192 /* bytes of a line table in one record */
@@ -28,6 +30,7 @@ enum record_kind {
 	RECORD_THREAD,     /* struct thread_record, of a thread that has ended */
 	RECORD_EXEC,       /* struct process_record, of the process as it is from now on */
 	RECORD_EXIT,       /* struct process_record: the last thread has ended */
+	RECORD_MAPPINGS,   /* struct process_record: what it maps as executable has changed */
 };
 
 /* Opens each record. `size` is that of the whole record. */
@@ -47,11 +50,13 @@ struct record {
 enum leaf { LEAF_PYTHON, LEAF_NATIVE, LEAF_KERNEL, LEAF_GC, LEAF_COUNT };
 
 enum sample_flags {
-	SAMPLE_CUT = 1,        /* more frames than PYTHON_FRAMES_MAX */
-	SAMPLE_BROKEN = 2,     /* the outer part could not be read */
-	SAMPLE_NO_THREAD = 4,  /* no Python thread state: not a Python thread, or not yet */
-	SAMPLE_UNREAD = 8,     /* no stack was taken: the thread could not be looked at */
-	SAMPLE_NOT_PYTHON = 16 /* the process has no known interpreter (yet) */
+	SAMPLE_CUT = 1,         /* more frames than PYTHON_FRAMES_MAX */
+	SAMPLE_BROKEN = 2,      /* the outer part could not be read */
+	SAMPLE_NO_THREAD = 4,   /* no Python thread state: not a Python thread, or not yet */
+	SAMPLE_UNREAD = 8,      /* no stack was taken: the thread could not be looked at */
+	SAMPLE_NOT_PYTHON = 16, /* the process has no known interpreter (yet) */
+	SAMPLE_NATIVE = 32,     /* native frames were asked for */
+	SAMPLE_NATIVE_CUT = 64  /* the outer native frames are missing */
 };
 
 /*
@@ -60,11 +65,13 @@ enum sample_flags {
  * hash of what distinguishes the code object from another at the same address.
  */
 struct python_frame {
-	__u64 code;
+	__u64 code;        /* with PYTHON_FRAME_ENTRY in its top bit */
 	__s32 instruction; /* byte offset into the instructions of the one last begun; -1: none */
 	__u32 identity;    /* FRAME_UNNAMED: no code record could be sent, `code` names nothing */
 };
-#define FRAME_UNNAMED 0xffffffff
+/* The frame with which a call of the interpreter's loop began: its caller is native code. */
+#define PYTHON_FRAME_ENTRY (1ULL << 63)
+#define FRAME_UNNAMED      0xffffffff
 
 enum target_kind { TARGET_NONE, TARGET_INET, TARGET_INET6, TARGET_UNIX, TARGET_FILE, TARGET_PIPE };
 
@@ -99,8 +106,14 @@ struct sample_record {
 	struct wait_target target;
 	__u32 kernel_count;
 	__u32 python_count;
+	__u32 native_count;
+	__u32 pad;
 	__u64 kernel[KERNEL_FRAMES_MAX];
-	struct python_frame python[PYTHON_FRAMES_MAX]; /* only python_count of them are sent */
+	/*
+	 * python_count of struct python_frame, then native_count words as include/unwind.h has
+	 * them; each innermost first. Only what is used is sent.
+	 */
+	__u8 frames[FRAMES_BYTES];
 };
 
 /* A str object as it lies in memory: `bytes` of `width` bytes a character follow somewhere. */
