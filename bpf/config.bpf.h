@@ -8,6 +8,7 @@
 
 #include "kernel.h"
 #include "config.h"
+#include "unwind.h"
 
 /* Length of wait that is always captured, and the time between two samples of a running thread. */
 const volatile __u64 period_ns __weak = 10101010;
@@ -17,6 +18,9 @@ const volatile __u64 ring_bytes __weak = 1 << 20;
 
 /* enum syscall_wait by syscall number. */
 const volatile __u8 syscall_waits[SYSCALLS_MAX] __weak = {};
+
+/* Whether samples have native frames. */
+const volatile __u32 native_stacks __weak = 1;
 
 /* Preallocated, since programs on perf events may not allocate. */
 struct {

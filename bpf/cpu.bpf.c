@@ -45,7 +45,7 @@ int sample_cpu(struct sampled_registers *registers)
 		sample_add_kernel(sampling.sample,
 				  bpf_get_stack(registers, sampling.sample->kernel,
 						sizeof(sampling.sample->kernel), 0));
-	sample_add_python(&sampling, thread, task, OWN_THREAD);
+	sample_add_stack(&sampling, thread, task, OWN_THREAD);
 	sample_end(&sampling);
 	return 0;
 }

@@ -21,6 +21,7 @@ struct frame_walk {
 	__u64 window_start; /* address of scratch->window's first byte */
 	__u32 window_bytes; /* that are valid */
 	__u32 count;
+	__u32 entries; /* how many of the frames belong to calls of the loop that are complete */
 };
 
 /*
@@ -72,6 +73,26 @@ static __always_inline bool code_address_valid(__u64 code)
 	return code && !(code >> 47);
 }
 
+/*
+ * The last frame kept is the first of a call of the interpreter's loop. `joint` is the address of
+ * the call's frame without code, where there is one. Such a frame that runs no other yet does not
+ * count.
+ */
+static __always_inline void entry_keep(struct frame_walk *walk, __u64 joint)
+{
+	struct scratch *scratch = walk->scratch;
+	__u32 last = walk->count - 1, index = scratch->joint_count;
+
+	if (walk->count == walk->entries || last >= PYTHON_FRAMES_MAX)
+		return;
+	walk->sample->python[last].code |= PYTHON_FRAME_ENTRY;
+	walk->entries = walk->count;
+	if (joint && index < JOINTS_MAX) {
+		scratch->joints[index] = joint;
+		scratch->joint_count = index + 1;
+	}
+}
+
 static __always_inline void frame_keep(struct frame_walk *walk, __u64 code, __s32 instruction)
 {
 	struct scratch *scratch = walk->scratch;
@@ -95,8 +116,8 @@ static long frame_walk_step(__u32 step, void *context)
 {
 	struct frame_walk *walk = context;
 	const struct python_layout *layout = &walk->process->layout;
+	__u64 frame = walk->frame, code, word;
 	__u32 offset;
-	__u64 code, word;
 
 	if (!walk->frame || walk->count >= PYTHON_FRAMES_MAX)
 		return 1;
@@ -107,8 +128,10 @@ static long frame_walk_step(__u32 step, void *context)
 	}
 	walk->frame = window_word(walk->scratch, offset + layout->frame_previous);
 	if (layout->frame_owner && (__u8)window_word(walk->scratch, offset + layout->frame_owner) >=
-					   layout->frame_owner_shim)
+					   layout->frame_owner_shim) {
+		entry_keep(walk, frame);
 		return 0;
+	}
 	code = window_word(walk->scratch, offset + layout->frame_code) &
 	       ~(__u64)layout->frame_code_tags;
 	if (!code_address_valid(code)) {
@@ -118,6 +141,9 @@ static long frame_walk_step(__u32 step, void *context)
 	}
 	word = window_word(walk->scratch, offset + layout->frame_instruction);
 	frame_keep(walk, code, frame_instruction(layout, code, word));
+	if (layout->frame_model == FRAME_MODEL_OBJECT ||
+	    (layout->frame_entry && (__u8)window_word(walk->scratch, offset + layout->frame_entry)))
+		entry_keep(walk, 0);
 	return 0;
 }
 
@@ -127,8 +153,8 @@ static long frame_name_step(__u32 step, void *context)
 	struct frame_walk *walk = context;
 	struct scratch *scratch = walk->scratch;
 	struct python_frame *frame;
+	__u64 key, code;
 	__u32 index;
-	__u64 key;
 	int error;
 
 	if (step >= PYTHON_FRAMES_MAX)
@@ -137,10 +163,11 @@ static long frame_name_step(__u32 step, void *context)
 	if (index >= PYTHON_FRAMES_MAX)
 		return 1;
 	frame = &walk->sample->python[index];
-	key = code_key(walk->process, frame->code, frame->identity);
+	code = frame->code & ~PYTHON_FRAME_ENTRY;
+	key = code_key(walk->process, code, frame->identity);
 	if (code_set_holds(walk->known, key))
 		return 0;
-	error = code_send(walk->process, scratch, walk->subject, frame->code, frame->identity);
+	error = code_send(walk->process, scratch, walk->subject, code, frame->identity);
 	if (!error) {
 		code_set_add(walk->known, key);
 		return 0;
@@ -191,6 +218,7 @@ CHECKED_ONCE int frames_walk(struct thread *thread, subject_t subject,
 		return -1;
 	}
 	scratch->unnamed_count = 0;
+	scratch->joint_count = 0;
 	scratch->code.head.pid = sample->head.pid;
 	walk.frame = frame_innermost(process, scratch, subject);
 	bpf_loop(2 * PYTHON_FRAMES_MAX, frame_walk_step, &walk, 0);

@@ -20,6 +20,7 @@
 
 /* arch/x86/include/asm/ptrace.h, and the part of thread_struct with the thread pointer. */
 struct pt_regs {
+	unsigned long r15, r14, r13, r12, bx, r11, ax, cx;
 	unsigned long r10, r9, r8, dx, si, di, orig_ax, ip, sp, bp;
 };
 
@@ -86,6 +87,10 @@ struct pid {
 
 struct bpf_local_storage;
 
+struct mm_struct {
+	unsigned long exec_vm;
+};
+
 struct task_struct {
 	unsigned int __state;
 	unsigned int on_cpu; /* int, u8 from Linux 7.2 on: only unsigned may differ in size */
@@ -96,6 +101,7 @@ struct task_struct {
 	struct pid *thread_pid;
 	struct task_struct *group_leader;
 	struct files_struct *files;
+	struct mm_struct *mm;
 	struct signal_struct *signal;
 	char comm[16];
 	struct bpf_local_storage *bpf_storage;

@@ -8,18 +8,12 @@
 
 #include "config.bpf.h"
 #include "memory.bpf.h"
+#include "process.bpf.h"
 #include "scratch.bpf.h"
 #include "thread.bpf.h"
 
 #define PYTHON_THREADS_MAX  16384
 #define GIL_SEARCH_PAUSE_NS 100000000
-
-static __always_inline struct process_config *process_find(struct task_struct *task)
-{
-	__u32 pid = task->tgid;
-
-	return bpf_map_lookup_elem(&processes, &pid);
-}
 
 struct thread_search {
 	const struct process_config *process;

@@ -7,6 +7,7 @@
 #define PYEBPF_SAMPLE_BPF_H
 
 #include "frames.bpf.h"
+#include "native.bpf.h"
 #include "wait.bpf.h"
 
 struct sampling {
@@ -60,18 +61,17 @@ static __always_inline void sample_add_wait(struct sample_record *sample, struct
  */
 static __always_inline void sample_send(struct sample_record *sample)
 {
-	__u32 count = sample->python_count;
-	__u32 bytes;
+	__u32 bytes = sample->python_count * sizeof(struct python_frame) +
+		      sample->native_count * sizeof(__u64);
 
-	if (count > PYTHON_FRAMES_MAX)
-		count = PYTHON_FRAMES_MAX;
-	bytes = offsetof(struct sample_record, python) + count * sizeof(sample->python[0]);
+	bytes = offsetof(struct sample_record, frames) + bounded(bytes, FRAMES_BYTES);
 	sample->head.size = bytes;
 	emit(sample, bytes, true, LOSS_RING_FULL);
 }
 
-static __always_inline void sample_add_python(struct sampling *sampling, struct thread *thread,
-					      struct task_struct *task, subject_t subject)
+/* The Python frames, then the native ones. */
+static __always_inline void sample_add_stack(struct sampling *sampling, struct thread *thread,
+					     struct task_struct *task, subject_t subject)
 {
 	struct process_config *process = process_find(task);
 	struct sample_record *sample = sampling->sample;
@@ -83,6 +83,8 @@ static __always_inline void sample_add_python(struct sampling *sampling, struct 
 		frames_walk(thread, subject, process, sampling->scratch, sample);
 	else
 		sample->flags |= SAMPLE_NOT_PYTHON;
+	if (native_stacks)
+		native_walk(subject, process, sampling->scratch, sample);
 }
 
 /* Sends the sample and gives the scratch memory back. */

@@ -13,14 +13,20 @@
 enum scratch_slot { SCRATCH_CPU, SCRATCH_OFFCPU, SCRATCH_SNAPSHOT, SCRATCH_COUNT };
 
 #define PAGE_BYTES       4096
-#define OBJECT_BYTES_MAX 512              /* of a struct that is read whole */
-#define TEXT_HEAD_BYTES  48               /* of a str object, before its characters */
+#define OBJECT_BYTES_MAX 512 /* of a struct that is read whole */
+#define TEXT_HEAD_BYTES  48  /* of a str object, before its characters */
+#define JOINTS_MAX       256
 #define WINDOW_BYTES     (2 * PAGE_BYTES) /* a page of frames, and a frame that ends behind it */
 
 struct scratch {
 	__u32 busy; /* 1: in use by a program that was interrupted */
 	__u32 unnamed_count;
 	__u16 unnamed[PYTHON_FRAMES_MAX]; /* indices of frames whose code object is not known */
+	__u32 joint_count;
+	__u64 joints
+		[JOINTS_MAX]; /* addresses of the frames where Python's stack meets the native */
+	__u64 window_start;   /* of native.bpf.h: address of window's first byte */
+	__u32 window_bytes;   /* that are valid */
 	/* Reads of 8 bytes at any masked offset stay inside. */
 	__u8 window[WINDOW_BYTES + 8];
 	__u8 object[OBJECT_BYTES_MAX + 8];

@@ -3,6 +3,7 @@
 
 #include "code_set.bpf.h"
 #include "enroll.bpf.h"
+#include "unwind_table.bpf.h"
 
 SEC("tp_btf/sched_process_fork")
 int BPF_PROG(begin_thread, struct task_struct *parent, struct task_struct *child)
@@ -10,15 +11,6 @@ int BPF_PROG(begin_thread, struct task_struct *parent, struct task_struct *child
 	if (process_find(child))
 		thread_enroll(child, bpf_ktime_get_ns(), THREAD_RUNNABLE);
 	return 0;
-}
-
-static __always_inline void process_send(struct task_struct *task, __u32 kind, __u32 index)
-{
-	struct process_record record = {
-		.head = {
-			.kind = kind, .size = sizeof(record), .pid = task->tgid, .process = index}};
-
-	emit(&record, sizeof(record), false, LOSS_THREAD_RECORD);
 }
 
 /* Hands over a thread's ledger up to now, as part of the program that it has run until now. */
@@ -32,6 +24,15 @@ static __always_inline void ledger_send(struct thread *thread, struct task_struc
 		return;
 	thread_record_fill(record, thread, task, process);
 	emit(record, sizeof(*record), false, LOSS_THREAD_RECORD);
+}
+
+static __always_inline void address_space_forget(struct task_struct *task)
+{
+	__u32 pid = task->tgid;
+	struct address_space *space = bpf_map_lookup_elem(&address_spaces, &pid);
+
+	if (space)
+		__builtin_memset(space, 0, sizeof(*space));
 }
 
 /* All other threads have ended by now, and the process begins anew under another index. */
@@ -48,6 +49,7 @@ int BPF_PROG(change_program, struct task_struct *task)
 		thread_restart(thread, task, bpf_ktime_get_ns());
 	}
 	process->layout.version = 0;
+	address_space_forget(task);
 	process->index += PROCESS_INDEX_EXEC;
 	process_send(task, RECORD_EXEC, process->index);
 	return 0;
@@ -67,6 +69,7 @@ int BPF_PROG(end_thread, struct task_struct *task)
 	if (!BPF_CORE_READ(task, signal, live.counter)) {
 		process_send(task, RECORD_EXIT, process->index);
 		bpf_map_delete_elem(&processes, &pid);
+		bpf_map_delete_elem(&address_spaces, &pid);
 	}
 	return 0;
 }

@@ -25,6 +25,7 @@
 	LOSS(NATIVE_CUT, "native_cut", "native stacks cut: deeper than the profiler keeps")        \
 	LOSS(NATIVE_UNREADABLE, "native_unreadable", "native stacks cut: memory not readable")     \
 	LOSS(NATIVE_UNKNOWN, "native_unknown", "native stacks cut: code without unwind tables")    \
+	LOSS(NATIVE_PENDING, "native_pending", "native stacks cut: unwind tables not ready yet")   \
 	LOSS(NATIVE_UNMAPPED, "native_unmapped", "native stacks cut: code in no known file")       \
 	LOSS(NATIVE_INVALID, "native_invalid", "native stacks cut: the frames do not ascend")      \
 	LOSS(WAIT_STACK, "wait_stack",                                                             \

@@ -113,7 +113,10 @@ struct sample_record {
 	 * python_count of struct python_frame, then native_count words as include/unwind.h has
 	 * them; each innermost first. Only what is used is sent.
 	 */
-	__u8 frames[FRAMES_BYTES];
+	union {
+		struct python_frame python[PYTHON_FRAMES_MAX];
+		__u8 frames[FRAMES_BYTES];
+	};
 };
 
 /* A str object as it lies in memory: `bytes` of `width` bytes a character follow somewhere. */

@@ -23,7 +23,7 @@
 #define UNWIND_BLOCK_WORDS 128
 #define UNWIND_PAGE_BITS   16
 #define UNWIND_RULES_MAX   65536
-#define UNWIND_TABLES_MAX  8192 /* files and processes together, over a recording */
+#define UNWIND_CHUNKS_MAX  4096
 
 struct unwind_block {
 	__u32 words[UNWIND_BLOCK_WORDS];
@@ -75,15 +75,26 @@ struct unwind_rule {
 };
 
 /*
- * One executable range of a process. Ranges ascend. Their list is kept in blocks as tables are,
+ * Blocks are kept in chunks: BPF arrays of as many blocks as are needed, each of which holds the
+ * tables of several files or the lists of several processes, since making a chunk known takes the
+ * kernel milliseconds. Chunk 0 is never used.
+ */
+struct unwind_place {
+	__u32 chunk; /* 0: nowhere (yet) */
+	__u32 block; /* the first one */
+};
+
+/*
+ * One executable range of a process. Ranges ascend. A list of them fills blocks as tables do,
  * UNWIND_RANGES_PER_BLOCK in each.
  */
 struct unwind_range {
 	__u64 start;
 	__u64 end;
 	__u64 bias;  /* address - virtual address */
-	__u32 table; /* number of its file; 0: none, as of memory that code was generated into */
-	__u32 pad;
+	__u16 file;  /* 0: none, as of memory that code was generated into */
+	__u16 chunk; /* of the file's table, see struct unwind_place */
+	__u32 block;
 };
 
 #define UNWIND_RANGES_PER_BLOCK 16
@@ -91,9 +102,15 @@ struct unwind_range {
 
 /* What is known of a process' memory, in the map `address_spaces`. */
 struct address_space {
-	__u32 ranges; /* number under which the list is found in `unwind_tables`; 0: none */
+	struct unwind_place ranges;
 	__u32 range_count;
+	__u32 pad;
 	__u64 executable_pages; /* mm->exec_vm when a RECORD_MAPPINGS was last sent */
+	/*
+	 * Of the interpreter's loop, from 3.12 on, once a walk has passed it; see bpf/native.bpf.h.
+	 */
+	__u32 loop_cfa_at;           /* CFA - address of its entry frame; 0: not known yet */
+	__s32 loop_frame_pointer_at; /* see struct unwind_rule */
 };
 
 /*
@@ -103,7 +120,7 @@ struct address_space {
  */
 #define NATIVE_ADDRESS_BITS 47
 #define NATIVE_ADDRESS_MASK ((1ULL << NATIVE_ADDRESS_BITS) - 1)
-#define NATIVE_TABLE_MASK   0xffffULL
+#define NATIVE_FILE_MASK    0xffffULL
 #define NATIVE_INTERPRETER \
 	(1ULL << 63) /* it runs the next of the sample's Python frames, up to \
 					  * one that is flagged PYTHON_FRAME_ENTRY */

@@ -19,7 +19,7 @@ int walk_other(struct bpf_iter__task *context)
 	thread = thread_made(task);
 	if (!thread || sample_begin(&sampling, SCRATCH_SNAPSHOT, task))
 		return 0;
-	sample_add_python(&sampling, thread, task, task);
+	sample_add_stack(&sampling, thread, task, task);
 	sample_end(&sampling);
 	return 0;
 }

@@ -27,7 +27,7 @@ int walk_own(void *context)
 
 	if (!thread || sample_begin(&sampling, SCRATCH_CPU, task))
 		return 1;
-	sample_add_python(&sampling, thread, task, OWN_THREAD);
+	sample_add_stack(&sampling, thread, task, OWN_THREAD);
 	sample_end(&sampling);
 	return 0;
 }

@@ -1,0 +1,358 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/*
+ * Owns the walk over a thread's native frames, innermost first, into a sample behind its Python
+ * frames, and where the two meet: a native frame of the interpreter's loop stands for all the
+ * Python frames that this call of it runs.
+ *
+ * From 3.12 on each call of the loop keeps a frame without code on its native stack, where its
+ * first Python frame finds its caller (Python/ceval.c, entry_frame): frames.bpf.h has noted their
+ * addresses, and the native frame around one is the loop's. Before, it is told by the address of
+ * its instruction.
+ *
+ * Leaves tables to unwind_table.bpf.h, registers to registers.bpf.h.
+ */
+#ifndef PYEBPF_NATIVE_BPF_H
+#define PYEBPF_NATIVE_BPF_H
+
+#include "memory.bpf.h"
+#include "process.bpf.h"
+#include "registers.bpf.h"
+#include "scratch.bpf.h"
+#include "unwind_table.bpf.h"
+
+#define STACK_READ_MIN 1024 /* bytes; a read costs the same up to some KiB */
+
+struct native_walk {
+	const struct process_config *process;
+	struct address_space *space;
+	struct scratch *scratch;
+	struct sample_record *sample;
+	subject_t subject;
+	struct native_registers at;
+	struct unwind_range range; /* the last one found */
+	__u32 first;               /* where in sample->frames the native frames begin */
+	__u32 count;
+	__u32 joint;    /* index of the next of scratch->joints */
+	__u32 returned; /* 1: at.ip is a return address */
+	__u32 resumed; /* 1: at.sp is that of the entry frame in a frame of the interpreter's loop */
+};
+
+/* Reads on from an address to the end of its page, or of the next if that is near. */
+static __always_inline int stack_load(struct scratch *scratch, __u64 address, subject_t subject)
+{
+	__u64 start = address & ~(__u64)(WORD_BYTES - 1);
+	__u32 bytes = PAGE_BYTES - (start & (PAGE_BYTES - 1));
+
+	scratch->window_bytes = 0;
+	if (bytes < STACK_READ_MIN &&
+	    !user_read(scratch->window, bounded(bytes + PAGE_BYTES, WINDOW_BYTES), start, subject))
+		bytes += PAGE_BYTES;
+	else if (user_read(scratch->window, bounded(bytes, PAGE_BYTES), start, subject))
+		return -1;
+	scratch->window_start = start;
+	scratch->window_bytes = bytes;
+	return 0;
+}
+
+/* Reads a word of the stack. Returns 0 or -1. */
+CHECKED_ONCE int stack_word(struct scratch *scratch, __u64 address, __u64 *word, subject_t subject)
+{
+	__u64 ahead;
+
+	if (!scratch || !word)
+		return -1;
+	ahead = address - scratch->window_start;
+	if (ahead >= WINDOW_BYTES || ahead + WORD_BYTES > scratch->window_bytes) {
+		if (stack_load(scratch, address, subject))
+			return -1;
+		ahead = address - scratch->window_start;
+		if (ahead + WORD_BYTES > scratch->window_bytes)
+			return -1; /* across the end of memory that is there */
+	}
+	*word = window_word(scratch, ahead);
+	return 0;
+}
+
+/* Where a frame keeps what its caller had. Addresses; 0: nowhere. */
+struct native_caller {
+	__u64 cfa_at; /* if not 0, of a word that `cfa` is to be added to */
+	__u64 cfa;
+	__u64 fp_at;
+	__u64 ip_at; /* 0: right below the CFA */
+};
+
+/* Returns 0, or the loss. */
+static __always_inline int cfa_place(const struct native_walk *walk, const struct unwind_rule *rule,
+				     struct native_caller *caller)
+{
+	__u64 base = walk->at.sp;
+
+	if (rule->cfa == UNWIND_FP || rule->cfa == UNWIND_FP_LOADED)
+		base = walk->at.fp;
+	switch (rule->cfa) {
+	case UNWIND_FP:
+	case UNWIND_SP:
+		caller->cfa = base + (__s64)rule->offset;
+		return 0;
+	case UNWIND_FP_LOADED:
+	case UNWIND_SP_LOADED:
+		caller->cfa_at = base + (__s64)rule->short_offset;
+		caller->cfa = (__s64)rule->addend;
+		return 0;
+	case UNWIND_REGISTER:
+		if (walk->count)
+			break;
+		caller->cfa = register_read(subject_task(walk->subject), rule->addend) +
+			      (__s64)rule->short_offset;
+		return 0;
+	case UNWIND_PLT:
+		caller->cfa = base + WORD_BYTES;
+		if ((walk->at.ip & 15) >= (__u64)rule->offset)
+			caller->cfa += WORD_BYTES;
+		return 0;
+	case UNWIND_SIGNAL:
+		caller->cfa_at = base + SIGNAL_SP_AT;
+		caller->ip_at = base + SIGNAL_IP_AT;
+		caller->fp_at = base + SIGNAL_FP_AT;
+		return 0;
+	}
+	return LOSS_NATIVE_UNKNOWN;
+}
+
+static __always_inline void frame_pointer_place(struct native_walk *walk,
+						const struct unwind_rule *rule,
+						struct native_caller *caller)
+{
+	__s64 at = (__s64)rule->frame_pointer_at * WORD_BYTES;
+
+	if (rule->cfa == UNWIND_SIGNAL)
+		return;
+	if (rule->frame_pointer == FRAME_POINTER_CFA)
+		caller->fp_at = caller->cfa + at;
+	if (rule->frame_pointer == FRAME_POINTER_FP)
+		caller->fp_at = walk->at.fp + at;
+	if (rule->frame_pointer == FRAME_POINTER_LOST)
+		walk->at.fp = 0;
+}
+
+/*
+ * Applies a rule: walk->at becomes the caller's. Returns 0, or the loss for which it cannot; then
+ * walk->at.sp is what it was.
+ */
+static __always_inline int caller_load(struct native_walk *walk, const struct unwind_rule *rule)
+{
+	struct native_caller caller = {};
+	int loss = cfa_place(walk, rule, &caller);
+	__u64 base = 0;
+
+	if (loss)
+		return loss;
+	if (caller.cfa_at && stack_word(walk->scratch, caller.cfa_at, &base, walk->subject))
+		return LOSS_NATIVE_UNREADABLE;
+	caller.cfa += base;
+	frame_pointer_place(walk, rule, &caller);
+	/* A leaf may not have moved its stack pointer; a handler may run on a stack of its own. */
+	if (rule->cfa != UNWIND_SIGNAL && caller.cfa <= walk->at.sp)
+		return LOSS_NATIVE_INVALID;
+	if (!caller.ip_at)
+		caller.ip_at = caller.cfa - WORD_BYTES;
+	if ((caller.fp_at &&
+	     stack_word(walk->scratch, caller.fp_at, &walk->at.fp, walk->subject)) ||
+	    stack_word(walk->scratch, caller.ip_at, &walk->at.ip, walk->subject))
+		return LOSS_NATIVE_UNREADABLE;
+	walk->at.sp = caller.cfa;
+	return 0;
+}
+
+static __always_inline int native_keep(struct native_walk *walk, __u64 word)
+{
+	__u32 at = walk->first + walk->count * sizeof(word);
+
+	if (walk->count >= NATIVE_FRAMES_MAX || at > FRAMES_BYTES - sizeof(word))
+		return -1;
+	*(__u64 *)(walk->sample->frames + at) = word;
+	walk->count++;
+	return 0;
+}
+
+static __always_inline bool loop_holds(const struct process_config *process, __u64 address)
+{
+	return address - process->loop_start[0] < process->loop_end[0] - process->loop_start[0] ||
+	       address - process->loop_start[1] < process->loop_end[1] - process->loop_start[1];
+}
+
+/* Whether the interpreter's loop keeps its entry frame between these addresses of the stack. */
+static __always_inline bool joint_between(const struct native_walk *walk, __u64 start, __u64 end)
+{
+	__u32 index = walk->joint;
+	__u64 joint;
+
+	if (index >= walk->scratch->joint_count || index >= JOINTS_MAX)
+		return false;
+	joint = walk->scratch->joints[index];
+	return joint >= start && joint < end;
+}
+
+/*
+ * Remembers where in its frame the loop keeps its entry frame and the frame pointer: the same in
+ * each call of it, so that a walk which cannot go on is taken up at the next one, see
+ * native_resume().
+ */
+static __always_inline void loop_learn(struct native_walk *walk, const struct unwind_rule *rule,
+				       __u64 cfa)
+{
+	__u64 joint = walk->scratch->joints[walk->joint & (JOINTS_MAX - 1)];
+
+	if (rule->frame_pointer != FRAME_POINTER_CFA)
+		return;
+	walk->space->loop_frame_pointer_at = rule->frame_pointer_at;
+	walk->space->loop_cfa_at = cfa - joint;
+}
+
+/*
+ * The walk cannot go on from a frame that has been kept. It is taken up behind what cannot be
+ * unwound, at the innermost call of the interpreter's loop that has not been passed yet, if there
+ * is one; what lies between is missing. Returns what the step is to return.
+ */
+static __always_inline long native_break(struct native_walk *walk, int loss)
+{
+	__u32 index = walk->joint;
+	__u64 joint;
+
+	if (!walk->resumed)
+		loss_count(loss);
+	if (index >= walk->scratch->joint_count || index >= JOINTS_MAX)
+		goto stop;
+	joint = walk->scratch->joints[index];
+	if (walk->resumed || !walk->space->loop_cfa_at || joint <= walk->at.sp)
+		goto stop;
+	walk->at.sp = joint;
+	walk->resumed = 1;
+	return 0;
+stop:
+	walk->sample->flags |= SAMPLE_NATIVE_CUT;
+	return 1;
+}
+
+static __always_inline int range_load(struct native_walk *walk, __u64 address)
+{
+	if (address >= walk->range.start && address < walk->range.end)
+		return 0;
+	if (!range_find(walk->space, address, &walk->range))
+		return 0;
+	walk->range.end = 0;
+	return -1;
+}
+
+/* The frame as the sample has it, and its rule. Returns 0, or the loss of having none. */
+static __always_inline int native_look(struct native_walk *walk, struct unwind_rule *rule,
+				       __u64 *word)
+{
+	__u64 address = walk->at.ip - walk->returned;
+
+	if (walk->resumed) {
+		*word = NATIVE_INTERPRETER;
+		rule->cfa = UNWIND_SP;
+		rule->frame_pointer = FRAME_POINTER_CFA;
+		rule->frame_pointer_at = walk->space->loop_frame_pointer_at;
+		rule->offset = walk->space->loop_cfa_at;
+		return 0;
+	}
+	*word = address & NATIVE_ADDRESS_MASK;
+	if (loop_holds(walk->process, address))
+		*word |= NATIVE_INTERPRETER;
+	if (range_load(walk, address))
+		return LOSS_NATIVE_UNMAPPED;
+	if (!walk->range.file)
+		return LOSS_NATIVE_UNKNOWN;
+	*word = (*word & NATIVE_INTERPRETER) |
+		((address - walk->range.bias) & NATIVE_ADDRESS_MASK) |
+		(__u64)walk->range.file << NATIVE_ADDRESS_BITS;
+	if (!walk->range.chunk)
+		return LOSS_NATIVE_PENDING;
+	if (rule_find(walk->range.chunk, walk->range.block, address - walk->range.bias, rule) ||
+	    rule->cfa == UNWIND_UNKNOWN)
+		return LOSS_NATIVE_UNKNOWN;
+	return 0;
+}
+
+static long native_walk_step(__u32 step, void *context)
+{
+	struct native_walk *walk = context;
+	__u64 word, sp = walk->at.sp;
+	struct unwind_rule rule = {};
+	bool joined = false;
+	int loss;
+
+	if (!walk->at.ip)
+		return 1;
+	loss = native_look(walk, &rule, &word);
+	if (!loss && rule.cfa != UNWIND_END) {
+		loss = caller_load(walk, &rule);
+		joined = !loss && joint_between(walk, sp, walk->at.sp);
+	}
+	if (walk->resumed && loss)
+		return native_break(walk, loss);
+	if (native_keep(walk, joined ? word | NATIVE_INTERPRETER : word)) {
+		loss_count(LOSS_NATIVE_CUT);
+		walk->sample->flags |= SAMPLE_NATIVE_CUT;
+		return 1;
+	}
+	if (loss)
+		return native_break(walk, loss);
+	if (rule.cfa == UNWIND_END)
+		return 1;
+	if (joined) {
+		if (!walk->resumed)
+			loop_learn(walk, &rule, walk->at.sp);
+		walk->joint++;
+	}
+	walk->resumed = 0;
+	walk->returned = rule.cfa != UNWIND_SIGNAL;
+	return 0;
+}
+
+/* Has user space look again at what the process maps, once it has changed. */
+static __always_inline void mappings_check(struct task_struct *task, struct address_space *space,
+					   const struct process_config *process)
+{
+	struct mm_struct *memory = task->mm;
+	__u64 pages = memory ? memory->exec_vm : 0;
+
+	if (!pages || pages == space->executable_pages)
+		return;
+	space->executable_pages = pages;
+	process_send(task, RECORD_MAPPINGS, process->index);
+}
+
+/*
+ * Fills in the sample's native frames, once its Python frames are there. Uses scratch->window and
+ * scratch->joints.
+ */
+CHECKED_ONCE int native_walk(subject_t subject, const struct process_config *process,
+			     struct scratch *scratch, struct sample_record *sample)
+{
+	struct native_walk walk = {
+		.process = process, .scratch = scratch, .sample = sample, .subject = subject};
+	struct task_struct *task = subject_task(subject);
+	__u32 pid;
+
+	if (!process || !scratch || !sample)
+		return -1;
+	pid = task->tgid;
+	walk.space = bpf_map_lookup_elem(&address_spaces, &pid);
+	if (!walk.space)
+		return -1;
+	mappings_check(task, walk.space, process);
+	if (!walk.space->ranges.chunk)
+		return -1;
+	walk.first = bounded(sample->python_count, PYTHON_FRAMES_MAX) * sizeof(struct python_frame);
+	scratch->window_bytes = 0;
+	native_registers_read(task, &walk.at);
+	sample->flags |= SAMPLE_NATIVE;
+	bpf_loop(NATIVE_FRAMES_MAX + 1, native_walk_step, &walk, 0);
+	sample->native_count = walk.count;
+	return 0;
+}
+
+#endif
