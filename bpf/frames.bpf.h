@@ -21,6 +21,7 @@ struct frame_walk {
 	__u64 window_start; /* address of scratch->window's first byte */
 	__u32 window_bytes; /* that are valid */
 	__u32 count;
+	__u64 cframe;  /* 3.11: of the call of the loop that the next frame belongs to; 0: none */
 	__u32 entries; /* how many of the frames belong to calls of the loop that are complete */
 };
 
@@ -75,8 +76,8 @@ static __always_inline bool code_address_valid(__u64 code)
 
 /*
  * The last frame kept is the first of a call of the interpreter's loop. `joint` is the address of
- * the call's frame without code, where there is one. Such a frame that runs no other yet does not
- * count.
+ * what the call keeps on its native stack, see native.bpf.h; 0: not known. A call that runs no
+ * frame yet does not count.
  */
 static __always_inline void entry_keep(struct frame_walk *walk, __u64 joint)
 {
@@ -91,6 +92,17 @@ static __always_inline void entry_keep(struct frame_walk *walk, __u64 joint)
 		scratch->joints[index] = joint;
 		scratch->joint_count = index + 1;
 	}
+}
+
+/* In 3.11 each call of the loop has a _PyCFrame, and its first frame says that it is that. */
+static __always_inline void entry_keep_flagged(struct frame_walk *walk)
+{
+	const struct python_layout *layout = &walk->process->layout;
+
+	entry_keep(walk, walk->cframe);
+	if (native_stacks && walk->cframe)
+		walk->cframe =
+			user_read_word(walk->cframe + layout->cframe_previous, walk->subject);
 }
 
 static __always_inline void frame_keep(struct frame_walk *walk, __u64 code, __s32 instruction)
@@ -141,9 +153,11 @@ static long frame_walk_step(__u32 step, void *context)
 	}
 	word = window_word(walk->scratch, offset + layout->frame_instruction);
 	frame_keep(walk, code, frame_instruction(layout, code, word));
-	if (layout->frame_model == FRAME_MODEL_OBJECT ||
-	    (layout->frame_entry && (__u8)window_word(walk->scratch, offset + layout->frame_entry)))
+	if (layout->frame_model == FRAME_MODEL_OBJECT)
 		entry_keep(walk, 0);
+	else if (layout->frame_entry &&
+		 (__u8)window_word(walk->scratch, offset + layout->frame_entry))
+		entry_keep_flagged(walk);
 	return 0;
 }
 
@@ -221,6 +235,8 @@ CHECKED_ONCE int frames_walk(struct thread *thread, subject_t subject,
 	scratch->joint_count = 0;
 	scratch->code.head.pid = sample->head.pid;
 	walk.frame = frame_innermost(process, scratch, subject);
+	if (process->layout.frame_entry)
+		walk.cframe = object_word(scratch, process->layout.thread_frame);
 	bpf_loop(2 * PYTHON_FRAMES_MAX, frame_walk_step, &walk, 0);
 	if (walk.frame && !(sample->flags & SAMPLE_BROKEN)) {
 		sample->flags |= SAMPLE_CUT;

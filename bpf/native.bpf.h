@@ -4,10 +4,10 @@
  * frames, and where the two meet: a native frame of the interpreter's loop stands for all the
  * Python frames that this call of it runs.
  *
- * From 3.12 on each call of the loop keeps a frame without code on its native stack, where its
- * first Python frame finds its caller (Python/ceval.c, entry_frame): frames.bpf.h has noted their
- * addresses, and the native frame around one is the loop's. Before, it is told by the address of
- * its instruction.
+ * From 3.11 on each call of the loop keeps something on its native stack by which Python frames
+ * are linked: a _PyCFrame in 3.11, a frame without code later (Python/ceval.c, `cframe` and
+ * `entry_frame`). frames.bpf.h has noted their addresses, the joints: the native frame around one
+ * is the loop's. Before 3.11 it is told by the address of its instruction.
  *
  * Leaves tables to unwind_table.bpf.h, registers to registers.bpf.h.
  */
@@ -34,7 +34,7 @@ struct native_walk {
 	__u32 count;
 	__u32 joint;    /* index of the next of scratch->joints */
 	__u32 returned; /* 1: at.ip is a return address */
-	__u32 resumed; /* 1: at.sp is that of the entry frame in a frame of the interpreter's loop */
+	__u32 resumed;  /* 1: at.sp is that of the joint in a frame of the interpreter's loop */
 };
 
 /* Reads on from an address to the end of its page, or of the next if that is near. */
@@ -181,7 +181,7 @@ static __always_inline bool loop_holds(const struct process_config *process, __u
 	       address - process->loop_start[1] < process->loop_end[1] - process->loop_start[1];
 }
 
-/* Whether the interpreter's loop keeps its entry frame between these addresses of the stack. */
+/* Whether the next joint lies between these addresses of the stack. */
 static __always_inline bool joint_between(const struct native_walk *walk, __u64 start, __u64 end)
 {
 	__u32 index = walk->joint;
@@ -194,7 +194,7 @@ static __always_inline bool joint_between(const struct native_walk *walk, __u64 
 }
 
 /*
- * Remembers where in its frame the loop keeps its entry frame and the frame pointer: the same in
+ * Remembers where in its frame the loop keeps the joint and the frame pointer: the same in
  * each call of it, so that a walk which cannot go on is taken up at the next one, see
  * native_resume().
  */

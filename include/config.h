@@ -41,7 +41,7 @@ struct process_config {
 	__u64 text_start;            /* the interpreter's own instructions, see enum leaf */
 	__u64 text_end;
 	/*
-	 * The instructions of _PyEval_EvalFrameDefault, in one or two parts: only up to 3.11, where
+	 * The instructions of _PyEval_EvalFrameDefault, in one or two parts: only up to 3.10, where
 	 * nothing on the native stack tells them; 0: none.
 	 */
 	__u64 loop_start[2];

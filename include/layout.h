@@ -53,6 +53,7 @@ struct python_layout {
 	__u32 thread_id;    /* unsigned long: pthread_self(), the thread pointer */
 	__u32 thread_frame; /* frame, cframe or current_frame: see frame_model */
 	__u32 cframe_current_frame;
+	__u32 cframe_previous;
 
 	/* PyFrameObject up to 3.10, _PyInterpreterFrame from 3.11 on */
 	__u32 frame_size; /* bytes to read that hold all the fields below */

@@ -107,9 +107,9 @@ struct address_space {
 	__u32 pad;
 	__u64 executable_pages; /* mm->exec_vm when a RECORD_MAPPINGS was last sent */
 	/*
-	 * Of the interpreter's loop, from 3.12 on, once a walk has passed it; see bpf/native.bpf.h.
+	 * Of the interpreter's loop, from 3.11 on, once a walk has passed it; see bpf/native.bpf.h.
 	 */
-	__u32 loop_cfa_at;           /* CFA - address of its entry frame; 0: not known yet */
+	__u32 loop_cfa_at;           /* CFA - address of the joint; 0: not known yet */
 	__s32 loop_frame_pointer_at; /* see struct unwind_rule */
 };
 

@@ -58,11 +58,13 @@ static const struct field fields[] = {
 	{"cframe_current_frame",
 	 {{"_cframe", "current_frame"}, {"_PyCFrame", "current_frame"}},
 	 false},
+	{"cframe_previous", {{"_cframe", "previous"}, {"_PyCFrame", "previous"}}, false},
 	{"frame_previous", {{FRAME, "previous"}, {OLD_FRAME, "f_back"}}, true},
 	{"frame_code", {{FRAME, "f_executable"}, {FRAME, "f_code"}, {OLD_FRAME, "f_code"}}, true},
 	{"frame_instruction",
 	 {{FRAME, "instr_ptr"}, {FRAME, "prev_instr"}, {OLD_FRAME, "f_lasti"}},
 	 true},
+	{"frame_entry", {{FRAME, "is_entry"}}, false}, /* 3.11 alone */
 	{"frame_owner", {{FRAME, "owner"}}, false},
 	{"code_name", {{CODE, "co_name"}}, true},
 	{"code_qualified_name", {{CODE, "co_qualname"}}, false},

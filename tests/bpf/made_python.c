@@ -351,7 +351,7 @@ void expect_stack(const struct run *run, uint32_t flags, uint32_t count, const u
 	assert_int_equal(sample->head.size, offsetof(struct sample_record, python) +
 						    count * sizeof(struct python_frame));
 	for (i = 0; i < count; i++)
-		assert_int_equal(sample->python[i].code, codes[i]);
+		assert_int_equal(sample->python[i].code & ~PYTHON_FRAME_ENTRY, codes[i]);
 }
 
 void expect_name(const struct run *run, uint64_t code, const char *name)

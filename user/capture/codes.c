@@ -318,8 +318,9 @@ static int code_locate(struct codes *codes, struct code *code, int32_t instructi
 int codes_locate(struct codes *codes, uint32_t process, const struct python_frame *frame,
 		 uint32_t *location)
 {
-	struct code_key key = {
-		.code = frame->code, .process = process, .identity = frame->identity};
+	struct code_key key = {.code = frame->code & ~PYTHON_FRAME_ENTRY,
+			       .process = process,
+			       .identity = frame->identity};
 	struct code *code = NULL;
 
 	if (frame->identity != FRAME_UNNAMED)

@@ -9,6 +9,8 @@
 #include <uthash.h>
 
 #include "capture/codes.h"
+#include "capture/native_names.h"
+#include "capture/stack.h"
 #include "capture/syscalls.h"
 #include "capture/target_name.h"
 #include "profile/estimate.h"
@@ -18,20 +20,21 @@
 struct process_number {
 	uint32_t index;   /* struct record.process */
 	uint32_t process; /* of the profile */
+	uint64_t text_start;
+	uint16_t interpreter; /* number of the file that it is in; 0: not known yet */
 	UT_hash_handle hh;
 };
 
 struct recorder {
 	struct profile *profile;
-	struct codes *codes;
 	struct estimates *estimates;
-	struct kernel_stacks *kernel;
+	struct unwinder *unwinder;
+	struct stack_maker stacks;
 	struct listeners *listeners;
 	struct process_number *numbers;
 	recorder_event *event;
 	void *event_context;
 	int error; /* -ENOMEM: something could not be kept */
-	uint32_t locations[KERNEL_FRAMES_MAX + PYTHON_FRAMES_MAX + 1];
 };
 
 struct recorder *recorder_new(struct profile *profile)
@@ -41,11 +44,13 @@ struct recorder *recorder_new(struct profile *profile)
 	if (!recorder)
 		return NULL;
 	recorder->profile = profile;
-	recorder->codes = codes_new(profile, profile->facts.lost);
 	recorder->estimates = estimates_new(profile);
-	recorder->kernel = kernel_stacks_new(profile);
+	recorder->stacks.profile = profile;
+	recorder->stacks.codes = codes_new(profile, profile->facts.lost);
+	recorder->stacks.kernel = kernel_stacks_new(profile);
 	recorder->listeners = listeners_new();
-	if (recorder->codes && recorder->estimates && recorder->kernel && recorder->listeners)
+	if (recorder->stacks.codes && recorder->estimates && recorder->stacks.kernel &&
+	    recorder->listeners)
 		return recorder;
 	recorder_free(recorder);
 	return NULL;
@@ -61,33 +66,48 @@ void recorder_free(struct recorder *recorder)
 		HASH_DEL(recorder->numbers, number);
 		free(number);
 	}
-	codes_free(recorder->codes);
+	codes_free(recorder->stacks.codes);
+	kernel_stacks_free(recorder->stacks.kernel);
+	native_names_free(recorder->stacks.native);
 	estimates_free(recorder->estimates);
-	kernel_stacks_free(recorder->kernel);
 	listeners_free(recorder->listeners);
 	free(recorder);
 }
 
-int recorder_add_process(struct recorder *recorder, uint32_t index, uint32_t process,
-			 uint32_t line_format)
+int recorder_use_native(struct recorder *recorder, const struct modules *modules,
+			struct unwinder *unwinder, bool lines)
+{
+	recorder->stacks.native = native_names_new(recorder->profile, modules, lines);
+	recorder->unwinder = unwinder;
+	return recorder->stacks.native ? 0 : -ENOMEM;
+}
+
+int recorder_add_process(struct recorder *recorder, const struct recorder_process *process)
 {
 	struct process_number *number;
+	int error = 0;
 
-	HASH_FIND(hh, recorder->numbers, &index, sizeof(index), number);
+	HASH_FIND(hh, recorder->numbers, &process->index, sizeof(process->index), number);
 	if (!number) {
 		number = calloc(1, sizeof(*number));
 		if (!number)
 			return -ENOMEM;
-		number->index = index;
+		number->index = process->index;
 		HASH_ADD(hh, recorder->numbers, index, sizeof(number->index), number);
 	}
-	number->process = process;
-	return codes_add_process(recorder->codes, index, line_format);
+	number->process = process->number;
+	number->text_start = process->text_start;
+	number->interpreter = 0;
+	if (recorder->stacks.native)
+		error = native_names_add_process(recorder->stacks.native, process->process);
+	if (error)
+		return error;
+	return codes_add_process(recorder->stacks.codes, process->index, process->line_format);
 }
 
 void recorder_name_kernel(struct recorder *recorder, kernel_namer *namer, void *context)
 {
-	kernel_stacks_name_by(recorder->kernel, namer, context);
+	kernel_stacks_name_by(recorder->stacks.kernel, namer, context);
 }
 
 void recorder_on_event(struct recorder *recorder, recorder_event *event, void *context)
@@ -96,15 +116,22 @@ void recorder_on_event(struct recorder *recorder, recorder_event *event, void *c
 	recorder->event_context = context;
 }
 
-static int process_find(struct recorder *recorder, const struct record *head, uint32_t *process)
+static struct process_number *process_find(struct recorder *recorder, const struct record *head)
 {
 	struct process_number *number;
 
 	HASH_FIND(hh, recorder->numbers, &head->process, sizeof(head->process), number);
-	if (!number)
-		return -EINVAL;
-	*process = number->process;
-	return 0;
+	return number;
+}
+
+/* The file that the process' interpreter is in; 0: none, or not known yet. */
+static uint16_t interpreter_file(struct recorder *recorder, struct process_number *number,
+				 uint32_t pid)
+{
+	if (!number->interpreter && number->text_start && recorder->unwinder)
+		number->interpreter =
+			unwinder_file(recorder->unwinder, (pid_t)pid, number->text_start);
+	return number->interpreter;
 }
 
 /* A thread's name, as far as the kernel keeps it, as a string of the profile. */
@@ -120,53 +147,6 @@ static int thread_name(struct profile *profile, const char comm[COMM_SIZE], uint
 	return error;
 }
 
-/* A frame that stands for a stack which there is none of, or the end of one that was cut. */
-static int notice_locate(struct profile *profile, const char *text, uint32_t *location)
-{
-	struct profile_function function = {.kind = KIND_NATIVE};
-	struct profile_location place = {0};
-	int error = profile_string(profile, text, &function.name);
-
-	if (!error)
-		error = profile_function(profile, &function, &place.function);
-	if (!error)
-		error = profile_location(profile, &place, location);
-	return error;
-}
-
-static const char *sample_notice(const struct sample_record *sample)
-{
-	if (sample->flags & SAMPLE_UNREAD)
-		return "[stack not read]";
-	if (sample->flags & SAMPLE_NOT_PYTHON)
-		return "[no interpreter]";
-	if (sample->flags & SAMPLE_CUT)
-		return "[stack cut]";
-	if (sample->flags & SAMPLE_BROKEN)
-		return "[stack not readable from here]";
-	if (!sample->python_count)
-		return "[no Python frame]";
-	return NULL;
-}
-
-static int sample_stack(struct recorder *recorder, const struct sample_record *sample,
-			uint32_t *stack)
-{
-	uint32_t depth = 0, i;
-	const char *notice = sample_notice(sample);
-	int error = kernel_stacks_locate(recorder->kernel, sample->kernel, sample->kernel_count,
-					 recorder->locations, &depth);
-
-	for (i = 0; !error && i < sample->python_count; i++)
-		error = codes_locate(recorder->codes, sample->head.process, &sample->python[i],
-				     &recorder->locations[depth++]);
-	if (!error && notice)
-		error = notice_locate(recorder->profile, notice, &recorder->locations[depth++]);
-	if (error)
-		return error;
-	return profile_stack(recorder->profile, recorder->locations, depth, stack);
-}
-
 static bool target_is_server(struct recorder *recorder, const struct sample_record *sample)
 {
 	const struct wait_target *target = &sample->target;
@@ -176,7 +156,7 @@ static bool target_is_server(struct recorder *recorder, const struct sample_reco
 }
 
 static int sample_labels(struct recorder *recorder, const struct sample_record *sample,
-			 struct profile_key *key)
+			 struct process_number *number, struct profile_key *key)
 {
 	const char *call = syscall_name(sample->syscall);
 	char target[TARGET_NAME_SIZE];
@@ -185,15 +165,15 @@ static int sample_labels(struct recorder *recorder, const struct sample_record *
 	memset(key, 0, sizeof(*key));
 	key->tid = sample->tid;
 	key->state = sample->state;
-	error = process_find(recorder, &sample->head, &key->process);
-	if (!error)
-		error = thread_name(recorder->profile, sample->comm, &key->thread);
+	key->process = number->process;
+	error = thread_name(recorder->profile, sample->comm, &key->thread);
 	if (!error && call && sample->state != STATE_RUNNING)
 		error = profile_string(recorder->profile, call, &key->syscall);
 	if (!error && target_name(&sample->target, target_is_server(recorder, sample), target))
 		error = profile_string(recorder->profile, target, &key->target);
 	if (sample->state == STATE_RUNNING)
-		key->leaf = sample->leaf;
+		key->leaf =
+			stack_leaf(sample, interpreter_file(recorder, number, sample->head.pid));
 	return error;
 }
 
@@ -213,11 +193,14 @@ static int wait_add(struct recorder *recorder, const struct profile_key *key, ui
 
 static int sample_add(struct recorder *recorder, const struct sample_record *sample)
 {
+	struct process_number *number = process_find(recorder, &sample->head);
 	struct profile_key key;
-	int error = sample_labels(recorder, sample, &key);
+	int error = number ? sample_labels(recorder, sample, number, &key) : -EINVAL;
 
 	if (!error)
-		error = sample_stack(recorder, sample, &key.stack);
+		error = stack_make(&recorder->stacks, sample,
+				   interpreter_file(recorder, number, sample->head.pid),
+				   &key.stack);
 	if (error)
 		return error;
 	recorder->profile->facts.captured++;
@@ -236,11 +219,12 @@ static int sample_add(struct recorder *recorder, const struct sample_record *sam
 static int sample_handle(struct recorder *recorder, const struct sample_record *sample,
 			 size_t bytes)
 {
-	size_t head = offsetof(struct sample_record, python);
+	size_t head = offsetof(struct sample_record, frames);
 
 	if (bytes < head || sample->kernel_count > KERNEL_FRAMES_MAX ||
-	    sample->python_count > PYTHON_FRAMES_MAX ||
-	    bytes < head + sample->python_count * sizeof(sample->python[0]) ||
+	    sample->python_count > PYTHON_FRAMES_MAX || sample->native_count > NATIVE_FRAMES_MAX ||
+	    bytes < head + sample->python_count * sizeof(sample->python[0]) +
+			    sample->native_count * sizeof(uint64_t) ||
 	    sample->state >= STATE_COUNT || sample->leaf >= LEAF_COUNT)
 		return -EINVAL;
 	return sample_add(recorder, sample);
@@ -274,15 +258,18 @@ static bool thread_continue(struct profile *profile, const struct profile_thread
 static int thread_handle(struct recorder *recorder, const struct thread_record *record,
 			 size_t bytes)
 {
+	struct process_number *number;
 	struct profile_thread thread = {0};
 	uint32_t state;
 	int error;
 
 	if (bytes < sizeof(*record))
 		return -EINVAL;
-	error = process_find(recorder, &record->head, &thread.process);
-	if (!error)
-		error = thread_name(recorder->profile, record->comm, &thread.name);
+	number = process_find(recorder, &record->head);
+	if (!number)
+		return -EINVAL;
+	thread.process = number->process;
+	error = thread_name(recorder->profile, record->comm, &thread.name);
 	if (error)
 		return error;
 	thread.tid = record->tid;
@@ -307,13 +294,14 @@ static int record_handle(struct recorder *recorder, const void *record, size_t b
 	case RECORD_SAMPLE:
 		return sample_handle(recorder, record, bytes);
 	case RECORD_CODE:
-		return codes_add(recorder->codes, record, bytes);
+		return codes_add(recorder->stacks.codes, record, bytes);
 	case RECORD_LINES:
-		return codes_add_lines(recorder->codes, record, bytes);
+		return codes_add_lines(recorder->stacks.codes, record, bytes);
 	case RECORD_THREAD:
 		return thread_handle(recorder, record, bytes);
 	case RECORD_EXEC:
 	case RECORD_EXIT:
+	case RECORD_MAPPINGS:
 		if (recorder->event)
 			recorder->event(recorder->event_context, head->kind, head->pid,
 					head->process);

@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "capture/kernel_stack.h"
+#include "capture/unwinder.h"
 #include "profile/profile.h"
 #include "record.h"
 
@@ -20,14 +21,26 @@ struct recorder *recorder_new(struct profile *profile);
 /* Says how kernel addresses get their names; without this they are `[kernel]`. */
 void recorder_name_kernel(struct recorder *recorder, kernel_namer *namer, void *context);
 
+/*
+ * Says that samples have native frames, of files in `modules`, and whether source lines are wanted.
+ * `unwinder` knows which file an interpreter is. Both must outlive the recorder. 0 or -ENOMEM.
+ */
+int recorder_use_native(struct recorder *recorder, const struct modules *modules,
+			struct unwinder *unwinder, bool lines);
+
 void recorder_free(struct recorder *recorder);
 
-/*
- * Says that records of process number `index` (struct record.process) belong to
- * profile->processes[process], and how the interpreter's line tables are to be read.
- */
-int recorder_add_process(struct recorder *recorder, uint32_t index, uint32_t process,
-			 uint32_t line_format);
+/* What the recorder must know of a process. */
+struct recorder_process {
+	const struct process *process;
+	uint32_t index;       /* struct record.process */
+	uint32_t number;      /* in profile->processes */
+	uint32_t line_format; /* enum line_format of the interpreter; 0 without */
+	uint64_t text_start;  /* where the interpreter's instructions lie; 0: none */
+};
+
+/* Adds a process, or what has become of it under the same index. Returns 0 or -ENOMEM. */
+int recorder_add_process(struct recorder *recorder, const struct recorder_process *process);
 
 /*
  * Takes a record, whatever it is (a record_handler). Invalid ones are counted as lost; no memory

@@ -102,6 +102,7 @@ static int programs_configure(struct pyebpf *programs, const struct session_opti
 	}
 	programs->rodata->period_ns = NS_PER_SECOND / options->rate_hz;
 	programs->rodata->ring_bytes = RING_BYTES;
+	programs->rodata->native_stacks = options->native;
 	syscall_waits_fill((uint8_t *)programs->rodata->syscall_waits);
 	return bpf_map__set_max_entries(programs->maps.ring, RING_BYTES);
 }
@@ -276,6 +277,54 @@ int session_probe_free(struct session *session, pid_t pid, const char *file, uin
 		return -errno;
 	session->probes[session->probe_count++] = link;
 	return 0;
+}
+
+int session_write_blocks(int descriptor, uint32_t first, const struct unwind_block *blocks,
+			 uint32_t count)
+{
+	uint32_t i;
+
+	for (i = 0; i < count; i++) {
+		uint32_t index = first + i;
+
+		if (bpf_map_update_elem(descriptor, &index, &blocks[i], BPF_ANY))
+			return -errno;
+	}
+	return 0;
+}
+
+int session_add_chunk(struct session *session, uint32_t number, const struct unwind_block *blocks,
+		      uint32_t count, int *descriptor)
+{
+	LIBBPF_OPTS(bpf_map_create_opts, options, .map_flags = BPF_F_INNER_MAP);
+	int chunk = bpf_map_create(BPF_MAP_TYPE_ARRAY, "unwind_chunk", sizeof(uint32_t),
+				   sizeof(*blocks), count, &options);
+	int error;
+
+	if (chunk < 0)
+		return chunk;
+	error = blocks ? session_write_blocks(chunk, 0, blocks, count) : 0;
+	if (!error)
+		error = bpf_map__update_elem(session->programs->maps.unwind_chunks, &number,
+					     sizeof(number), &chunk, sizeof(chunk), BPF_ANY);
+	if (error || !descriptor)
+		close(chunk);
+	else
+		*descriptor = chunk;
+	return error;
+}
+
+int session_set_ranges(struct session *session, uint32_t pid, struct unwind_place place,
+		       uint32_t count)
+{
+	const struct bpf_map *map = session->programs->maps.address_spaces;
+	struct address_space space = {0};
+
+	if (bpf_map__lookup_elem(map, &pid, sizeof(pid), &space, sizeof(space), 0))
+		memset(&space, 0, sizeof(space));
+	space.ranges = place;
+	space.range_count = count;
+	return bpf_map__update_elem(map, &pid, sizeof(pid), &space, sizeof(space), BPF_ANY);
 }
 
 /* Runs an iterator over all threads, and hands what it writes, thread records, to the handler. */

@@ -7,6 +7,7 @@
 #ifndef PYEBPF_SESSION_H
 #define PYEBPF_SESSION_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -14,6 +15,7 @@
 #include "config.h"
 #include "error.h"
 #include "loss.h"
+#include "unwind.h"
 
 struct session;
 
@@ -22,6 +24,7 @@ typedef void record_handler(void *context, const void *record, size_t bytes);
 
 struct session_options {
 	uint32_t rate_hz;
+	bool native; /* take native stacks too */
 	record_handler *handler;
 	void *context;
 };
@@ -42,6 +45,26 @@ int session_set_process(struct session *session, uint32_t pid, const struct proc
 
 /* Probes where the process' interpreter frees code objects. Returns 0 or -errno. */
 int session_probe_free(struct session *session, pid_t pid, const char *file, uint64_t offset);
+
+/*
+ * Makes a chunk of blocks (include/unwind.h) and makes it known under `number`, which waits for the
+ * kernel to forget what it had under that number: milliseconds. With `descriptor` it stays open,
+ * for session_write_blocks() and to be close()d by the caller; NULL: it is not written again.
+ * Returns 0 or -errno.
+ */
+int session_add_chunk(struct session *session, uint32_t number, const struct unwind_block *blocks,
+		      uint32_t count, int *descriptor);
+
+/* Overwrites blocks of a chunk. Returns 0 or -errno. */
+int session_write_blocks(int descriptor, uint32_t first, const struct unwind_block *blocks,
+			 uint32_t count);
+
+/*
+ * Says where a process' ranges are; the kernel's own fields of what is known of it are kept. Its
+ * native stacks are walked from the first call on. Returns 0, -E2BIG or -errno.
+ */
+int session_set_ranges(struct session *session, uint32_t pid, struct unwind_place place,
+		       uint32_t count);
 
 /* Begins the ledgers of all threads there are in known processes that have none yet. */
 int session_enroll(struct session *session, struct error *error);

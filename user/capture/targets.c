@@ -31,6 +31,7 @@ struct targets {
 	struct profile *profile;
 	struct recorder *recorder;
 	struct session *session;
+	struct unwinder *unwinder;
 	struct target *all;
 	uint32_t count;
 	uint32_t room;
@@ -85,15 +86,37 @@ static int target_describe(struct targets *targets, struct target *target, const
 static void config_fill(struct targets *targets, const struct target *target,
 			const struct interpreter *interpreter, struct process_config *config)
 {
+	int i;
+
 	config->layout = interpreter->layout;
 	config->runtime = interpreter->runtime;
 	config->code_type = interpreter->code_type;
 	config->text_start = interpreter->text_start;
 	config->text_end = interpreter->text_end;
+	for (i = 0; i < 2; i++) {
+		config->loop_start[i] = interpreter->loop_start[i];
+		config->loop_end[i] = interpreter->loop_end[i];
+	}
 	if (interpreter->code_dealloc.address && interpreter->code_dealloc.cheap &&
 	    !session_probe_free(targets->session, target->process.pid, interpreter->file,
 				interpreter->code_dealloc.offset))
 		config->identity = IDENTITY_FREED;
+}
+
+/* Tells recorder and unwinder of the program that the process runs now. */
+static int target_register(struct targets *targets, const struct target *target,
+			   const struct process_config *config)
+{
+	const struct recorder_process process = {.process = &target->process,
+						 .index = target->index,
+						 .number = target->profile_process,
+						 .line_format = config->layout.line_format,
+						 .text_start = config->text_start};
+	int error = recorder_add_process(targets->recorder, &process);
+
+	if (!error && targets->unwinder)
+		error = unwinder_add(targets->unwinder, &target->process);
+	return error;
 }
 
 /* Tells the kernel side and the recorder of the program that the process runs now. */
@@ -112,8 +135,7 @@ static int target_configure(struct targets *targets, struct target *target,
 	error = target_describe(targets, target, python);
 	target->python = interpreter != NULL;
 	if (!error)
-		error = recorder_add_process(targets->recorder, target->index,
-					     target->profile_process, config.layout.line_format);
+		error = target_register(targets, target, &config);
 	if (!error)
 		error = session_set_process(targets->session, target->process.pid, &config);
 	return error;
@@ -122,6 +144,7 @@ static int target_configure(struct targets *targets, struct target *target,
 /* Records of the new program may follow at once, and get a process of the profile to go to. */
 static void target_exec(struct targets *targets, struct target *target, uint32_t index)
 {
+	const struct process_config config = {.index = index};
 	int error;
 
 	if (target->python)
@@ -131,7 +154,7 @@ static void target_exec(struct targets *targets, struct target *target, uint32_t
 	error = target_describe(targets, target, "");
 	target->python = false;
 	if (!error)
-		error = recorder_add_process(targets->recorder, index, target->profile_process, 0);
+		error = target_register(targets, target, &config);
 	if (error)
 		notice_add(targets, target->process.pid, strerror(-error));
 	target->retry_ms = now_ms();
@@ -148,7 +171,10 @@ static void target_changed(void *context, uint32_t kind, uint32_t pid, uint32_t 
 
 		if ((uint32_t)target->process.pid != pid)
 			continue;
-		if (kind == RECORD_EXEC) {
+		if (kind == RECORD_MAPPINGS) {
+			if (targets->unwinder)
+				unwinder_update(targets->unwinder, target->process.pid);
+		} else if (kind == RECORD_EXEC) {
 			target_exec(targets, target, index);
 		} else if (target->index == index) {
 			target->ended = true;
@@ -158,7 +184,7 @@ static void target_changed(void *context, uint32_t kind, uint32_t pid, uint32_t 
 }
 
 struct targets *targets_new(struct profile *profile, struct recorder *recorder,
-			    struct session *session)
+			    struct session *session, struct unwinder *unwinder)
 {
 	struct targets *targets = calloc(1, sizeof(*targets));
 
@@ -167,6 +193,7 @@ struct targets *targets_new(struct profile *profile, struct recorder *recorder,
 	targets->profile = profile;
 	targets->recorder = recorder;
 	targets->session = session;
+	targets->unwinder = unwinder;
 	targets->next_index = 1;
 	recorder_on_event(recorder, target_changed, targets);
 	return targets;

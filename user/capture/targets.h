@@ -23,8 +23,9 @@ enum target_mode {
 	TARGET_MAY_BECOME_PYTHON /* record its threads' times, and look again at each exec */
 };
 
+/* `unwinder` NULL: without native stacks. All must outlive the targets. NULL: no memory. */
 struct targets *targets_new(struct profile *profile, struct recorder *recorder,
-			    struct session *session);
+			    struct session *session, struct unwinder *unwinder);
 void targets_free(struct targets *targets);
 
 /*

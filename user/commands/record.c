@@ -23,6 +23,7 @@
 #include "capture/rights.h"
 #include "capture/session.h"
 #include "capture/targets.h"
+#include "capture/unwinder.h"
 #include "commands/arguments.h"
 #include "commands/child.h"
 #include "commands/output.h"
@@ -42,6 +43,8 @@ struct record_arguments {
 	uint32_t rate_hz;
 	const char *output; /* NULL: a name is made */
 	const struct view *view;
+	bool native;
+	bool native_lines;
 	bool quiet;
 };
 
@@ -51,6 +54,8 @@ struct recording {
 	struct profile *profile;
 	struct recorder *recorder;
 	struct session *session;
+	struct modules *modules;
+	struct unwinder *unwinder;
 	struct targets *targets;
 	struct output output;
 	struct child child;
@@ -60,6 +65,9 @@ struct recording {
 	bool progress_shown;
 };
 
+/* Options without a letter. */
+enum { OPTION_NO_NATIVE = 256, OPTION_NATIVE_LINES };
+
 static const struct argp_option options[] = {
 	{"pid", 'p', "PID", 0, "Record this process; may be given several times", 0},
 	{"duration", 'd', "SECONDS", 0,
@@ -68,6 +76,10 @@ static const struct argp_option options[] = {
 	 0},
 	{"output", 'o', "FILE", 0, "Write to FILE; default: pyebpf-PID.pb.gz in this directory", 0},
 	{"format", 'f', "FORMAT", 0, "Write FORMAT: pprof (default), json, collapsed, report", 0},
+	{"native", 'n', NULL, 0, "Record C, C++ and Rust frames too; this is the default", 0},
+	{"no-native", OPTION_NO_NATIVE, NULL, 0, "Record Python and kernel frames alone", 0},
+	{"native-lines", OPTION_NATIVE_LINES, NULL, 0,
+	 "Name source lines of native frames, where debug information is at hand", 0},
 	{"quiet", 'q', NULL, 0, "Print neither progress nor report", 0},
 	{NULL, 0, NULL, 0, NULL, 0},
 };
@@ -119,6 +131,15 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
 			argp_error(state,
 				   "there is no format `%s`: pprof, json, collapsed or report",
 				   text);
+		break;
+	case 'n':
+		arguments->native = true;
+		break;
+	case OPTION_NO_NATIVE:
+		arguments->native = false;
+		break;
+	case OPTION_NATIVE_LINES:
+		arguments->native_lines = true;
 		break;
 	case 'q':
 		arguments->quiet = true;
@@ -181,9 +202,22 @@ static int output_prepare(struct recording *recording, struct error *error)
 	return output_open(name, &recording->output, error);
 }
 
+static int native_open(struct recording *recording)
+{
+	recording->modules = modules_new();
+	if (!recording->modules)
+		return -ENOMEM;
+	recording->unwinder = unwinder_new(recording->session, recording->modules);
+	if (!recording->unwinder)
+		return -ENOMEM;
+	return recorder_use_native(recording->recorder, recording->modules, recording->unwinder,
+				   recording->arguments->native_lines);
+}
+
 static int capture_open(struct recording *recording, int argc, char **argv, struct error *error)
 {
 	struct session_options session = {.rate_hz = recording->arguments->rate_hz,
+					  .native = recording->arguments->native,
 					  .handler = recorder_handle};
 	int result;
 
@@ -200,8 +234,10 @@ static int capture_open(struct recording *recording, int argc, char **argv, stru
 	if (result)
 		return result;
 	recorder_name_kernel(recording->recorder, session_name_address, recording->session);
-	recording->targets =
-		targets_new(recording->profile, recording->recorder, recording->session);
+	if (session.native && native_open(recording))
+		goto no_memory;
+	recording->targets = targets_new(recording->profile, recording->recorder,
+					 recording->session, recording->unwinder);
 	if (recording->targets)
 		return 0;
 no_memory:
@@ -271,6 +307,8 @@ static int loop_timeout(const struct recording *recording, uint64_t end_ns)
 
 	if (targets >= 0 && targets < timeout)
 		timeout = targets;
+	if (recording->unwinder && unwinder_pending(recording->unwinder))
+		timeout = 0;
 	if (end_ns && end_ns <= now)
 		return 0;
 	if (end_ns && end_ns - now < (uint64_t)timeout * 1000000)
@@ -293,6 +331,8 @@ static void capture_run(struct recording *recording)
 		poll(descriptors, 2, loop_timeout(recording, end_ns));
 		session_consume(recording->session);
 		targets_poll(recording->targets);
+		if (recording->unwinder)
+			unwinder_poll(recording->unwinder);
 		if (descriptors[1].revents || !targets_alive(recording->targets))
 			return;
 		if (end_ns && now_ns() >= end_ns)
@@ -358,8 +398,10 @@ static int report_print(struct recording *recording)
 static void recording_close(struct recording *recording)
 {
 	targets_free(recording->targets);
+	unwinder_free(recording->unwinder);
 	session_close(recording->session);
 	recorder_free(recording->recorder);
+	modules_free(recording->modules);
 	profile_free(recording->profile);
 	output_close(&recording->output);
 	child_abandon(&recording->child);
@@ -407,7 +449,7 @@ static void recording_remark(struct recording *recording)
 
 int command_record(int argc, char **argv)
 {
-	struct record_arguments arguments = {.rate_hz = RATE_DEFAULT};
+	struct record_arguments arguments = {.rate_hz = RATE_DEFAULT, .native = true};
 	struct recording recording = {.arguments = &arguments, .signals = -1};
 	struct error error = {""};
 	int result, written;

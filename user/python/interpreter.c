@@ -14,6 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "native/cfi.h"
 #include "native/elf.h"
 #include "python/check.h"
 #include "python/offsets.h"
@@ -276,6 +277,26 @@ static void code_dealloc_find(const struct module *module, struct interpreter *f
 		.address = address, .offset = offset, .cheap = is_cheap(code)};
 }
 
+/*
+ * Where the interpreter's loop lies: its body and, if the compiler has moved one out, its unlikely
+ * part. Not finding it is no failure: native frames of the loop are then shown as such.
+ */
+static void loop_find(const struct module *module, struct interpreter *found)
+{
+	struct cfi_function part;
+	struct elf_symbol symbol;
+
+	if (elf_symbol_find(&module->elf, "_PyEval_EvalFrameDefault", ELF_ALL_SYMBOLS, &symbol) ||
+	    !symbol.size)
+		return;
+	found->loop_start[0] = symbol.value + module->bias;
+	found->loop_end[0] = found->loop_start[0] + symbol.size;
+	if (cfi_find_parts(&module->elf, symbol.value, symbol.value + symbol.size, &part, 1) != 1)
+		return;
+	found->loop_start[1] = part.start + module->bias;
+	found->loop_end[1] = part.end + module->bias;
+}
+
 /* Whether the process began so short a time ago that half-made objects are to be expected. */
 static bool is_young(const struct process *process)
 {
@@ -324,6 +345,8 @@ static int interpreter_fill(const struct module *module, struct interpreter *fou
 		found->frame_type = 0;
 	text_range_set(module, found);
 	code_dealloc_find(module, found);
+	if (found->layout.version < PYTHON_VERSION(3, 11))
+		loop_find(module, found);
 	found->path = strdup(module->text->path);
 	found->file = strdup(module->elf.path);
 	if (!found->path || !found->file)

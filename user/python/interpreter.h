@@ -33,6 +33,9 @@ struct interpreter {
 		text_start; /* the module's executable mapping(s): the interpreter's instructions */
 	uint64_t text_end;
 	struct code_dealloc code_dealloc;
+	/* Where _PyEval_EvalFrameDefault lies, up to 3.10: see struct process_config. */
+	uint64_t loop_start[2];
+	uint64_t loop_end[2];
 };
 
 /*

@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Owns finding and remembering the places of native frames; see native_names.h. */
+#include "capture/native_names.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <uthash.h>
+
+#include "native/perf_map.h"
+#include "python/glue.h"
+
+#define GENERATED      "[generated code]"
+#define MAP_REFRESH_MS 1000 /* a process appends to its map as it generates code */
+#define NAME_SIZE      512  /* of `module+0x1234` */
+
+struct place_key {
+	uint64_t frame;
+	uint64_t pid; /* of addresses that belong to a process; else 0 */
+};
+
+struct known_place {
+	struct place_key key;
+	struct native_place place;
+	UT_hash_handle hh;
+};
+
+struct generator {
+	uint32_t pid;
+	struct process process;
+	struct perf_map *map;
+	int64_t read_ms; /* CLOCK_MONOTONIC of the last attempt; 0: none */
+	UT_hash_handle hh;
+};
+
+struct native_names {
+	struct profile *profile;
+	const struct modules *modules;
+	bool lines;
+	struct known_place *places;
+	struct generator *generators;
+};
+
+static int64_t now_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * 1000LL + now.tv_nsec / 1000000;
+}
+
+struct native_names *native_names_new(struct profile *profile, const struct modules *modules,
+				      bool lines)
+{
+	struct native_names *names = calloc(1, sizeof(*names));
+
+	if (!names)
+		return NULL;
+	names->profile = profile;
+	names->modules = modules;
+	names->lines = lines;
+	return names;
+}
+
+void native_names_free(struct native_names *names)
+{
+	struct known_place *place, *next_place;
+	struct generator *generator, *next;
+
+	if (!names)
+		return;
+	HASH_ITER (hh, names->places, place, next_place) {
+		HASH_DEL(names->places, place);
+		free(place);
+	}
+	HASH_ITER (hh, names->generators, generator, next) {
+		HASH_DEL(names->generators, generator);
+		perf_map_free(generator->map);
+		free(generator);
+	}
+	free(names);
+}
+
+int native_names_add_process(struct native_names *names, const struct process *process)
+{
+	uint32_t pid = (uint32_t)process->pid;
+	struct generator *generator;
+
+	HASH_FIND(hh, names->generators, &pid, sizeof(pid), generator);
+	if (!generator) {
+		generator = calloc(1, sizeof(*generator));
+		if (!generator)
+			return -ENOMEM;
+		generator->pid = pid;
+		HASH_ADD(hh, names->generators, pid, sizeof(generator->pid), generator);
+	}
+	generator->process = *process;
+	return 0;
+}
+
+/* The name that a process gives to generated code; NULL: none (yet). */
+static const char *generated_name(struct native_names *names, uint32_t pid, uint64_t address,
+				  uint64_t *start)
+{
+	struct generator *generator;
+	const char *name = NULL;
+	struct perf_map *map;
+
+	HASH_FIND(hh, names->generators, &pid, sizeof(pid), generator);
+	if (!generator)
+		return NULL;
+	if (generator->map)
+		name = perf_map_find(generator->map, address, start);
+	if (name || (generator->read_ms && now_ms() - generator->read_ms < MAP_REFRESH_MS))
+		return name;
+	generator->read_ms = now_ms();
+	if (perf_map_read(&generator->process, &map))
+		return NULL;
+	perf_map_free(generator->map);
+	generator->map = map;
+	return perf_map_find(map, address, start);
+}
+
+/* Makes the location of a function at an address. 0 or -ENOMEM. */
+static int place_locate(struct native_names *names, const char *name, const char *file,
+			const struct profile_function *like, const struct profile_location *at,
+			struct native_place *place)
+{
+	struct profile_function function = *like;
+	struct profile_location location = *at;
+	int error = profile_string(names->profile, name, &function.name);
+
+	function.kind = KIND_NATIVE;
+	if (!error)
+		error = profile_string(names->profile, file, &function.filename);
+	if (!error)
+		error = profile_function(names->profile, &function, &location.function);
+	if (!error)
+		error = profile_location(names->profile, &location, &place->location);
+	place->loop = place->named && name_is_interpreter_loop(name);
+	place->glue = place->named && name_is_call_glue(name);
+	return error;
+}
+
+/* Code in no file. Without a name it is remembered as such only as long as the process names it not. */
+static int generated_place(struct native_names *names, uint32_t pid, uint64_t address,
+			   struct native_place *place)
+{
+	static const struct profile_function function;
+	static const struct profile_location location;
+	uint64_t start;
+	const char *name = generated_name(names, pid, address, &start);
+
+	place->named = name != NULL;
+	return place_locate(names, name ? name : GENERATED, "", &function, &location, place);
+}
+
+static const char *base_name(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	return slash ? slash + 1 : path;
+}
+
+static int module_place_fill(struct native_names *names, struct module *module, uint64_t address,
+			     struct native_place *place)
+{
+	struct profile_function function = {.kind = KIND_NATIVE};
+	struct profile_location location = {.address = address};
+	struct module_place found;
+	char unnamed[NAME_SIZE];
+	uint32_t path, build_id;
+	int error = module_name(module, address, names->lines, &found);
+
+	if (!error)
+		error = profile_string(names->profile, module->path, &path);
+	if (!error)
+		error = profile_string(names->profile, module->build_id, &build_id);
+	if (!error)
+		error = profile_module(names->profile, path, build_id, &function.module);
+	if (error)
+		return error;
+	snprintf(unnamed, sizeof(unnamed), "%.400s+0x%" PRIx64, base_name(module->path),
+		 found.start);
+	location.line = found.source ? found.line : 0;
+	place->file = module->number;
+	place->named = found.name != NULL;
+	return place_locate(names, found.name ? found.name : unnamed,
+			    found.source ? found.source : module->path, &function, &location,
+			    place);
+}
+
+static int place_fill(struct native_names *names, uint32_t pid, uint64_t frame,
+		      struct native_place *place)
+{
+	uint16_t file = frame >> NATIVE_ADDRESS_BITS & NATIVE_FILE_MASK;
+	struct module *module = modules_find(names->modules, file);
+
+	if (module)
+		return module_place_fill(names, module, frame & NATIVE_ADDRESS_MASK, place);
+	return generated_place(names, pid, frame & NATIVE_ADDRESS_MASK, place);
+}
+
+int native_names_find(struct native_names *names, uint32_t pid, uint64_t frame,
+		      const struct native_place **place)
+{
+	struct place_key key = {.frame = frame & ~NATIVE_INTERPRETER};
+	struct known_place *known;
+	int error;
+
+	if (!(frame >> NATIVE_ADDRESS_BITS & NATIVE_FILE_MASK))
+		key.pid = pid;
+	HASH_FIND(hh, names->places, &key, sizeof(key), known);
+	if (!known) {
+		known = calloc(1, sizeof(*known));
+		if (!known)
+			return -ENOMEM;
+		known->key = key;
+		error = place_fill(names, pid, key.frame, &known->place);
+		if (error) {
+			free(known);
+			return error;
+		}
+		HASH_ADD(hh, names->places, key, sizeof(known->key), known);
+	} else if (key.pid && !known->place.named) {
+		error = place_fill(names, pid, key.frame, &known->place);
+		if (error)
+			return error;
+	}
+	*place = &known->place;
+	return 0;
+}

@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Owns joining a sample's frames; see stack.h. */
+#include "capture/stack.h"
+
+#include <errno.h>
+#include <string.h>
+
+/* The frames of one sample while they are put in order. */
+struct joining {
+	struct stack_maker *maker;
+	const struct sample_record *sample;
+	uint16_t interpreter;
+	uint32_t depth;
+	uint32_t python; /* the next Python frame */
+	bool called;     /* the frame before was the first of a call of the interpreter's loop */
+};
+
+const uint64_t *sample_native(const struct sample_record *sample)
+{
+	return (const uint64_t *)(const void *)(sample->frames +
+						sample->python_count * sizeof(struct python_frame));
+}
+
+static uint16_t frame_file(uint64_t frame)
+{
+	return frame >> NATIVE_ADDRESS_BITS & NATIVE_FILE_MASK;
+}
+
+/* A frame that stands for a stack which there is none of, or the end of one that was cut. */
+static int notice_add(struct joining *joining, const char *text)
+{
+	struct profile *profile = joining->maker->profile;
+	struct profile_function function = {.kind = KIND_NATIVE};
+	struct profile_location place = {0};
+	uint32_t location;
+	int error = profile_string(profile, text, &function.name);
+
+	if (!error)
+		error = profile_function(profile, &function, &place.function);
+	if (!error)
+		error = profile_location(profile, &place, &location);
+	if (!error)
+		joining->maker->locations[joining->depth++] = location;
+	return error;
+}
+
+static const char *sample_notice(const struct sample_record *sample)
+{
+	if (sample->flags & SAMPLE_UNREAD)
+		return "[stack not read]";
+	if (sample->flags & SAMPLE_NOT_PYTHON)
+		return "[no interpreter]";
+	if (sample->flags & SAMPLE_CUT)
+		return "[stack cut]";
+	if (sample->flags & SAMPLE_BROKEN)
+		return "[stack not readable from here]";
+	if (!sample->python_count)
+		return "[no Python frame]";
+	return NULL;
+}
+
+/* Adds the Python frames of one call of the interpreter's loop, or all that are left. */
+static int python_add(struct joining *joining, bool all)
+{
+	const struct sample_record *sample = joining->sample;
+
+	while (joining->python < sample->python_count) {
+		const struct python_frame *frame = &sample->python[joining->python++];
+		int error = codes_locate(joining->maker->codes, sample->head.process, frame,
+					 &joining->maker->locations[joining->depth++]);
+
+		if (error)
+			return error;
+		if (!all && frame->code & PYTHON_FRAME_ENTRY)
+			break;
+	}
+	return 0;
+}
+
+/*
+ * The interpreter's glue is left out, and the one function through which each call of its loop
+ * comes: where it has no name, by its place.
+ */
+static bool place_is_hidden(const struct joining *joining, const struct native_place *place)
+{
+	if (place->loop)
+		return true;
+	if (!place->file || place->file != joining->interpreter)
+		return place->glue && !place->file;
+	return place->glue || (joining->called && !place->named);
+}
+
+static int native_add(struct joining *joining, uint64_t frame)
+{
+	const struct native_place *place;
+	int error;
+
+	if (frame & NATIVE_INTERPRETER) {
+		if (!(frame & ~NATIVE_INTERPRETER))
+			error = notice_add(joining, "[native frames missing]");
+		else
+			error = 0;
+		joining->called = true;
+		return error ? error : python_add(joining, false);
+	}
+	error = native_names_find(joining->maker->native, joining->sample->head.pid, frame, &place);
+	if (error)
+		return error;
+	if (!place_is_hidden(joining, place))
+		joining->maker->locations[joining->depth++] = place->location;
+	joining->called = false;
+	return 0;
+}
+
+/*
+ * A thread that has just entered the loop, or is about to leave it, has no Python frame for its
+ * innermost call yet. Where calls of the loop are told by the address of its code alone, this one
+ * is passed over. Whether there is one can be told only of a whole stack.
+ */
+static uint32_t empty_calls(const struct sample_record *sample)
+{
+	const uint64_t *native = sample_native(sample);
+	uint32_t calls = 0, entries = 0, i;
+
+	if (sample->flags & (SAMPLE_NATIVE_CUT | SAMPLE_CUT | SAMPLE_BROKEN))
+		return 0;
+	for (i = 0; i < sample->native_count; i++)
+		calls += !!(native[i] & NATIVE_INTERPRETER);
+	for (i = 0; i < sample->python_count; i++)
+		entries += !!(sample->python[i].code & PYTHON_FRAME_ENTRY);
+	return calls == entries + 1;
+}
+
+static int frames_add(struct joining *joining)
+{
+	const struct sample_record *sample = joining->sample;
+	const uint64_t *native = sample_native(sample);
+	uint32_t empty = empty_calls(sample), i;
+	int error = 0;
+
+	for (i = 0; i < sample->native_count && !error; i++) {
+		if (empty && native[i] & NATIVE_INTERPRETER)
+			empty = 0;
+		else
+			error = native_add(joining, native[i]);
+	}
+	if (!error && sample->native_count && sample->flags & SAMPLE_NATIVE_CUT)
+		error = notice_add(joining, "[native frames missing]");
+	return error ? error : python_add(joining, true);
+}
+
+int stack_make(struct stack_maker *maker, const struct sample_record *sample, uint16_t interpreter,
+	       uint32_t *stack)
+{
+	struct joining joining = {.maker = maker, .sample = sample, .interpreter = interpreter};
+	const char *notice = sample_notice(sample);
+	int error = kernel_stacks_locate(maker->kernel, sample->kernel, sample->kernel_count,
+					 maker->locations, &joining.depth);
+
+	if (!error && maker->native)
+		error = frames_add(&joining);
+	else if (!error)
+		error = python_add(&joining, true);
+	if (!error && notice)
+		error = notice_add(&joining, notice);
+	if (error)
+		return error;
+	return profile_stack(maker->profile, maker->locations, joining.depth, stack);
+}
+
+uint32_t stack_leaf(const struct sample_record *sample, uint16_t interpreter)
+{
+	const uint64_t *native = sample_native(sample);
+	uint32_t i;
+
+	if (sample->leaf != LEAF_PYTHON || !interpreter)
+		return sample->leaf;
+	for (i = 0; i < sample->native_count && !(native[i] & NATIVE_INTERPRETER); i++)
+		if (frame_file(native[i]) != interpreter)
+			break;
+	/* A thread in which no call of the loop was found may run no Python code at all. */
+	if (i == sample->native_count || native[i] & NATIVE_INTERPRETER)
+		return LEAF_PYTHON;
+	return sample->python_count ? LEAF_NATIVE : LEAF_PYTHON;
+}

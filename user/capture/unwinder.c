@@ -1,0 +1,368 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Owns preparing native stacks; see unwinder.h. Lists of ranges are in range_lists.c. */
+#include "capture/unwinder.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <uthash.h>
+
+#include "capture/range_lists.h"
+#include "native/unwind_table.h"
+
+/* A recorded process. */
+struct space {
+	pid_t pid;
+	struct process process;
+	struct unwind_range *ranges;
+	uint32_t range_count;
+	struct range_list list; /* as the kernel has it */
+	bool changed;           /* its mappings are to be read */
+	bool incomplete;        /* a table was made since the list was written */
+	UT_hash_handle hh;
+};
+
+struct unwinder {
+	struct session *session;
+	struct modules *modules;
+	struct range_lists *lists;
+	struct space *spaces;
+	uint32_t chunk_count; /* the next number is one more */
+	uint32_t tabled;      /* modules up to this number have been tried */
+	bool work;            /* there is something to do */
+	struct unwinder_costs costs;
+};
+
+static int64_t now_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * 1000LL + now.tv_nsec / 1000000;
+}
+
+struct unwinder *unwinder_new(struct session *session, struct modules *modules)
+{
+	struct unwinder *unwinder = calloc(1, sizeof(*unwinder));
+
+	if (!unwinder)
+		return NULL;
+	unwinder->session = session;
+	unwinder->modules = modules;
+	unwinder->lists = range_lists_new(session, &unwinder->chunk_count);
+	if (unwinder->lists)
+		return unwinder;
+	free(unwinder);
+	return NULL;
+}
+
+static void space_free(struct unwinder *unwinder, struct space *space)
+{
+	HASH_DEL(unwinder->spaces, space);
+	range_lists_give(unwinder->lists, &space->list);
+	free(space->ranges);
+	free(space);
+}
+
+void unwinder_free(struct unwinder *unwinder)
+{
+	struct space *space, *next;
+
+	if (!unwinder)
+		return;
+	HASH_ITER (hh, unwinder->spaces, space, next)
+		space_free(unwinder, space);
+	range_lists_free(unwinder->lists);
+	free(unwinder);
+}
+
+static struct space *space_find(const struct unwinder *unwinder, pid_t pid)
+{
+	struct space *space;
+
+	HASH_FIND(hh, unwinder->spaces, &pid, sizeof(pid), space);
+	return space;
+}
+
+int unwinder_add(struct unwinder *unwinder, const struct process *process)
+{
+	struct space *space = space_find(unwinder, process->pid);
+
+	if (!space) {
+		space = calloc(1, sizeof(*space));
+		if (!space)
+			return -ENOMEM;
+		space->pid = process->pid;
+		HASH_ADD(hh, unwinder->spaces, pid, sizeof(space->pid), space);
+	}
+	space->process = *process;
+	space->changed = true;
+	unwinder->work = true;
+	return 0;
+}
+
+void unwinder_update(struct unwinder *unwinder, pid_t pid)
+{
+	struct space *space = space_find(unwinder, pid);
+
+	if (!space)
+		return;
+	space->changed = true;
+	unwinder->work = true;
+}
+
+void unwinder_remove(struct unwinder *unwinder, pid_t pid)
+{
+	struct space *space = space_find(unwinder, pid);
+
+	if (space)
+		space_free(unwinder, space);
+}
+
+uint16_t unwinder_file(const struct unwinder *unwinder, pid_t pid, uint64_t address)
+{
+	const struct space *space = space_find(unwinder, pid);
+	uint32_t i;
+
+	for (i = 0; space && i < space->range_count; i++)
+		if (address >= space->ranges[i].start && address < space->ranges[i].end)
+			return space->ranges[i].file;
+	return 0;
+}
+
+static bool mapping_has_code(const struct mapping *mapping)
+{
+	return mapping->executable && mapping->start >> NATIVE_ADDRESS_BITS == 0;
+}
+
+/* A range whose file cannot be read stays one without a file. */
+static int range_fill(struct unwinder *unwinder, const struct space *space,
+		      const struct mapping *mapping, struct unwind_range *range)
+{
+	struct module *module = NULL;
+	uint64_t bias;
+	int error = modules_take(unwinder->modules, &space->process, mapping, &module);
+
+	*range = (struct unwind_range){.start = mapping->start, .end = mapping->end};
+	if (error == -ENOMEM)
+		return error;
+	if (!error && !elf_load_bias(&module->elf, mapping, &bias)) {
+		range->file = module->number;
+		range->bias = bias;
+	}
+	return 0;
+}
+
+/* Reads what the process maps. A process that has ended keeps what is known of it. */
+static int space_read(struct unwinder *unwinder, struct space *space)
+{
+	struct unwind_range *ranges;
+	uint32_t count = 0;
+	struct maps maps;
+	int error = maps_read(&space->process, &maps);
+
+	if (error)
+		return error;
+	ranges = calloc(maps.count ? maps.count : 1, sizeof(*ranges));
+	if (!ranges)
+		error = -ENOMEM;
+	for (size_t i = 0; !error && i < maps.count && count < UNWIND_RANGES_MAX; i++)
+		if (mapping_has_code(&maps.entries[i]))
+			error = range_fill(unwinder, space, &maps.entries[i], &ranges[count++]);
+	maps_free(&maps);
+	if (error) {
+		free(ranges);
+		return error;
+	}
+	free(space->ranges);
+	space->ranges = ranges;
+	space->range_count = count;
+	return 0;
+}
+
+/* Tells the kernel side of the ranges, with the tables that there are by now. */
+static int space_publish(struct unwinder *unwinder, struct space *space)
+{
+	struct range_list list;
+	uint32_t i;
+	int error;
+
+	for (i = 0; i < space->range_count; i++) {
+		const struct module *module =
+			modules_find(unwinder->modules, space->ranges[i].file);
+
+		if (!module)
+			continue;
+		space->ranges[i].chunk = (uint16_t)module->place.chunk;
+		space->ranges[i].block = module->place.block;
+	}
+	error = range_lists_take(unwinder->lists, space->ranges, space->range_count, &list);
+	if (error)
+		return error;
+	error = session_set_ranges(unwinder->session, (uint32_t)space->pid, list.place,
+				   space->range_count);
+	range_lists_give(unwinder->lists, error ? &list : &space->list);
+	if (!error)
+		space->list = list;
+	return error;
+}
+
+/* The interpreter and the C library are in nearly every stack. */
+static bool module_is_urgent(const struct module *module)
+{
+	const char *name = strrchr(module->path, '/');
+
+	name = name ? name + 1 : module->path;
+	return !strncmp(name, "python", 6) || !strncmp(name, "libpython", 9) ||
+	       !strncmp(name, "libc.", 5) || !strncmp(name, "libc-", 5) || !strncmp(name, "ld-", 3);
+}
+
+/* Tables that are to become a chunk. */
+struct batch {
+	struct unwind_block *blocks;
+	uint32_t count;
+	struct module **modules;
+	uint32_t module_count;
+};
+
+static int batch_append(struct batch *batch, struct module *module,
+			const struct unwind_table *table)
+{
+	size_t blocks = (size_t)batch->count + table->block_count;
+	struct unwind_block *grown = realloc(batch->blocks, blocks * sizeof(*grown));
+	struct module **more;
+
+	if (!grown)
+		return -ENOMEM;
+	batch->blocks = grown;
+	more = realloc(batch->modules, (batch->module_count + 1) * sizeof(struct module *));
+	if (!more)
+		return -ENOMEM;
+	batch->modules = more;
+	batch->modules[batch->module_count++] = module;
+	memcpy(batch->blocks + batch->count, table->blocks,
+	       table->block_count * sizeof(*table->blocks));
+	module->place.block = batch->count;
+	module->source_bytes = table->source_bytes;
+	module->table_bytes = table->block_count * sizeof(*table->blocks);
+	batch->count += table->block_count;
+	return 0;
+}
+
+/* A file without call frame information gets a table that knows nothing. */
+static int module_table(struct module *module, struct batch *batch)
+{
+	struct unwind_block none = {{0}};
+	struct unwind_table nothing = {.blocks = &none, .block_count = 1};
+	struct unwind_table table = {0};
+	int error = unwind_table_make_file(&module->elf, &table);
+
+	module->table_tried = true;
+	if (error == -ENOMEM)
+		return error;
+	error = batch_append(batch, module, error || !table.block_count ? &nothing : &table);
+	unwind_table_free(&table);
+	return error;
+}
+
+/* Makes tables until the time is over: first of what is urgent, then in the order of numbers. */
+static int batch_fill(struct unwinder *unwinder, struct batch *batch, int64_t deadline)
+{
+	uint32_t count = modules_count(unwinder->modules), i, pass;
+	int error = 0;
+
+	for (pass = 0; pass < 2; pass++) {
+		for (i = unwinder->tabled + 1; i <= count && !error && now_ms() < deadline; i++) {
+			struct module *module = modules_find(unwinder->modules, (uint16_t)i);
+
+			if (!module->table_tried && (pass || module_is_urgent(module)))
+				error = module_table(module, batch);
+		}
+	}
+	for (; unwinder->tabled < count; unwinder->tabled++)
+		if (!modules_find(unwinder->modules, (uint16_t)(unwinder->tabled + 1))->table_tried)
+			break;
+	return error;
+}
+
+/* Gives the batch to the kernel and notes where its tables are. */
+static int batch_publish(struct unwinder *unwinder, const struct batch *batch)
+{
+	uint32_t number = unwinder->chunk_count + 1, i;
+	struct space *space, *next;
+	int error;
+
+	if (!batch->count)
+		return 0;
+	if (number >= UNWIND_CHUNKS_MAX)
+		return -E2BIG;
+	error = session_add_chunk(unwinder->session, number, batch->blocks, batch->count, NULL);
+	if (error)
+		return error;
+	unwinder->chunk_count = number;
+	for (i = 0; i < batch->module_count; i++) {
+		batch->modules[i]->place.chunk = number;
+		unwinder->costs.source_bytes += batch->modules[i]->source_bytes;
+	}
+	unwinder->costs.files += batch->module_count;
+	unwinder->costs.table_bytes += batch->count * sizeof(*batch->blocks);
+	HASH_ITER (hh, unwinder->spaces, space, next)
+		space->incomplete = true;
+	return 0;
+}
+
+/* Reads and publishes what has changed. Errors are of one process: the others go on. */
+static bool spaces_refresh(struct unwinder *unwinder, int64_t deadline)
+{
+	struct space *space, *next;
+	bool more = false;
+
+	HASH_ITER (hh, unwinder->spaces, space, next) {
+		if (!space->changed && !space->incomplete)
+			continue;
+		if (now_ms() >= deadline) {
+			more = true;
+			continue;
+		}
+		if (space->changed)
+			space_read(unwinder, space);
+		space->changed = false;
+		space->incomplete = false;
+		if (space->range_count)
+			space_publish(unwinder, space);
+	}
+	return more;
+}
+
+bool unwinder_pending(const struct unwinder *unwinder)
+{
+	return unwinder->work;
+}
+
+bool unwinder_poll(struct unwinder *unwinder)
+{
+	int64_t deadline = now_ms() + UNWINDER_SLICE_MS;
+	struct batch batch = {0};
+	int error;
+
+	if (!unwinder->work)
+		return false;
+	unwinder->work = spaces_refresh(unwinder, deadline);
+	error = batch_fill(unwinder, &batch, deadline);
+	if (!error)
+		error = batch_publish(unwinder, &batch);
+	free(batch.blocks);
+	free(batch.modules);
+	if (error) /* without memory or chunks stacks stay short, which is counted */
+		unwinder->tabled = modules_count(unwinder->modules);
+	else if (batch.count || unwinder->tabled < modules_count(unwinder->modules))
+		unwinder->work = true;
+	return unwinder->work;
+}
+
+void unwinder_measure(const struct unwinder *unwinder, struct unwinder_costs *costs)
+{
+	*costs = unwinder->costs;
+	costs->list_bytes = range_lists_bytes(unwinder->lists);
+}

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Owns what the kernel side needs to walk native stacks: for each recorded process the list of its
+ * executable ranges, for each file in them an unwind table. Both are made bit by bit while the
+ * recording runs; until then stacks end where a table is missing, which is counted. Leaves files to
+ * native/modules.h, making tables to native/unwind_table.h.
+ */
+#ifndef PYEBPF_UNWINDER_H
+#define PYEBPF_UNWINDER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "capture/session.h"
+#include "native/modules.h"
+#include "target/process.h"
+
+struct unwinder;
+
+/* Session and modules must outlive it. NULL: no memory. */
+struct unwinder *unwinder_new(struct session *session, struct modules *modules);
+void unwinder_free(struct unwinder *unwinder);
+
+/* Takes a process on; *process is copied, but must not be closed before. 0 or -ENOMEM. */
+int unwinder_add(struct unwinder *unwinder, const struct process *process);
+
+/* What the process maps has changed, or the program that it runs; it has ended. */
+void unwinder_update(struct unwinder *unwinder, pid_t pid);
+void unwinder_remove(struct unwinder *unwinder, pid_t pid);
+
+/*
+ * Does some of what there is to do, for not much longer than UNWINDER_SLICE_MS. Returns whether
+ * there is more; it costs nothing when there is not.
+ */
+#define UNWINDER_SLICE_MS 40
+bool unwinder_poll(struct unwinder *unwinder);
+bool unwinder_pending(const struct unwinder *unwinder);
+
+/* The file that lies at an address of a process; 0: none. */
+uint16_t unwinder_file(const struct unwinder *unwinder, pid_t pid, uint64_t address);
+
+struct unwinder_costs {
+	uint64_t table_bytes;  /* in the kernel, of all tables */
+	uint64_t list_bytes;   /* of all lists */
+	uint64_t source_bytes; /* of the .eh_frame sections that the tables were made of */
+	uint32_t files;
+};
+
+void unwinder_measure(const struct unwinder *unwinder, struct unwinder_costs *costs);
+
+#endif
