@@ -17,15 +17,16 @@ ARCH := $(shell uname -m | sed 's/x86_64/x86/; s/aarch64/arm64/')
 MULTIARCH := $(shell $(CC) -print-multiarch 2>/dev/null)
 VERSION := 0.1.0
 
-PACKAGES := libbpf libelf zlib libprotobuf-c jansson libcap
+PACKAGES := libbpf libdw libelf zlib libprotobuf-c jansson libcap
 WARNINGS := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
 	-Wno-unused-parameter -Wvla -Wformat=2
 CFLAGS ?= -O2 -g
 ALL_CFLAGS = -std=c11 -D_GNU_SOURCE -DPYEBPF_VERSION='"$(VERSION)"' $(WARNINGS) $(CFLAGS) \
 	-Iinclude -Iuser -isystem $(BUILD)/generated $(shell $(PKG_CONFIG) --cflags $(PACKAGES))
-LIBS = $(shell $(PKG_CONFIG) --libs $(PACKAGES)) -lm
+LIBS = $(shell $(PKG_CONFIG) --libs $(PACKAGES)) -liberty -lm
 # The program is all that a user copies to another machine: of shared libraries it needs only libc's.
-PROGRAM_LIBS = -Wl,-Bstatic $(shell $(PKG_CONFIG) --static --libs $(PACKAGES)) -Wl,-Bdynamic -lm
+PROGRAM_LIBS = -Wl,-Bstatic $(shell $(PKG_CONFIG) --static --libs $(PACKAGES)) -liberty \
+	-Wl,-Bdynamic -lm
 BPF_CFLAGS := -O2 -g -target bpf -mcpu=v3 -D__TARGET_ARCH_$(ARCH) -Wall -Wextra -Werror \
 	-Wno-unused-parameter -Wno-address-of-packed-member -Iinclude -Ibpf \
 	-idirafter /usr/include/$(MULTIARCH)

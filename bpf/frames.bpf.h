@@ -124,11 +124,29 @@ static __always_inline void frame_keep(struct frame_walk *walk, __u64 code, __s3
 	walk->count = index + 1;
 }
 
+/* What the innermost frame is doing: up to 3.10 its instructions are in an object of their own. */
+static __always_inline void opcode_read(struct frame_walk *walk, __u64 code, __u64 word,
+					__s32 instruction)
+{
+	const struct python_layout *layout = &walk->process->layout;
+	__u64 address = word;
+	__u8 opcode;
+
+	if (!native_stacks || walk->sample->state != STATE_RUNNING || instruction < 0)
+		return;
+	if (layout->code_bytecode)
+		address = user_read_word(code + layout->code_bytecode, walk->subject) +
+			  layout->bytes_data + instruction;
+	if (!user_read(&opcode, sizeof(opcode), address, walk->subject))
+		walk->sample->opcode = opcode;
+}
+
 static long frame_walk_step(__u32 step, void *context)
 {
 	struct frame_walk *walk = context;
 	const struct python_layout *layout = &walk->process->layout;
 	__u64 frame = walk->frame, code, word;
+	__s32 instruction;
 	__u32 offset;
 
 	if (!walk->frame || walk->count >= PYTHON_FRAMES_MAX)
@@ -152,7 +170,10 @@ static long frame_walk_step(__u32 step, void *context)
 		return 1;
 	}
 	word = window_word(walk->scratch, offset + layout->frame_instruction);
-	frame_keep(walk, code, frame_instruction(layout, code, word));
+	instruction = frame_instruction(layout, code, word);
+	if (!walk->count)
+		opcode_read(walk, code, word, instruction);
+	frame_keep(walk, code, instruction);
 	if (layout->frame_model == FRAME_MODEL_OBJECT)
 		entry_keep(walk, 0);
 	else if (layout->frame_entry &&

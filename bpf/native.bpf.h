@@ -344,8 +344,10 @@ CHECKED_ONCE int native_walk(subject_t subject, const struct process_config *pro
 	if (!walk.space)
 		return -1;
 	mappings_check(task, walk.space, process);
-	if (!walk.space->ranges.chunk)
+	if (!walk.space->ranges.chunk) {
+		loss_count(LOSS_NATIVE_PENDING);
 		return -1;
+	}
 	walk.first = bounded(sample->python_count, PYTHON_FRAMES_MAX) * sizeof(struct python_frame);
 	scratch->window_bytes = 0;
 	native_registers_read(task, &walk.at);

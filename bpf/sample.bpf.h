@@ -30,6 +30,7 @@ static __always_inline int sample_begin(struct sampling *sampling, __u32 slot,
 	sample->tid = task->pid;
 	sample->time_ns = bpf_ktime_get_ns();
 	sample->syscall = -1;
+	sample->opcode = OPCODE_UNKNOWN;
 	BPF_CORE_READ_STR_INTO(&sample->comm, task, comm);
 	return 0;
 }

@@ -74,6 +74,7 @@ struct python_layout {
 	__u32 code_first_line;
 	__u32 code_line_table;
 	__u32 code_instructions; /* co_code_adaptive from 3.11 on; 0 before */
+	__u32 code_bytecode;     /* co_code, a bytes object, up to 3.10; 0 later */
 	__u32 code_version;      /* co_version, unique while not 0, from 3.12 on; 0 before */
 
 	/* PyObject, PyVarObject, PyBytesObject, PyUnicodeObject */

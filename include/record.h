@@ -107,7 +107,8 @@ struct sample_record {
 	__u32 kernel_count;
 	__u32 python_count;
 	__u32 native_count;
-	__u32 pad;
+	__u32 opcode; /* that the innermost Python frame is at, of a running thread; or: */
+#define OPCODE_UNKNOWN 256
 	__u64 kernel[KERNEL_FRAMES_MAX];
 	/*
 	 * python_count of struct python_frame, then native_count words as include/unwind.h has

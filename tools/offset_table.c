@@ -72,6 +72,7 @@ static const struct field fields[] = {
 	{"code_first_line", {{CODE, "co_firstlineno"}}, true},
 	{"code_line_table", {{CODE, "co_linetable"}, {CODE, "co_lnotab"}}, true},
 	{"code_instructions", {{CODE, "co_code_adaptive"}}, false},
+	{"code_bytecode", {{CODE, "co_code"}}, false},
 	{"code_version", {{CODE, "co_version"}}, false},
 	{"object_type", {{"_object", "ob_type"}}, true},
 	{"bytes_size", {{"PyVarObject", "ob_size"}}, true},

@@ -21,7 +21,7 @@ struct process_number {
 	uint32_t index;   /* struct record.process */
 	uint32_t process; /* of the profile */
 	uint64_t text_start;
-	uint16_t interpreter; /* number of the file that it is in; 0: not known yet */
+	struct stack_interpreter interpreter;
 	UT_hash_handle hh;
 };
 
@@ -78,6 +78,7 @@ int recorder_use_native(struct recorder *recorder, const struct modules *modules
 			struct unwinder *unwinder, bool lines)
 {
 	recorder->stacks.native = native_names_new(recorder->profile, modules, lines);
+	recorder->stacks.modules = modules;
 	recorder->unwinder = unwinder;
 	return recorder->stacks.native ? 0 : -ENOMEM;
 }
@@ -97,7 +98,7 @@ int recorder_add_process(struct recorder *recorder, const struct recorder_proces
 	}
 	number->process = process->number;
 	number->text_start = process->text_start;
-	number->interpreter = 0;
+	number->interpreter = (struct stack_interpreter){.version = process->version};
 	if (recorder->stacks.native)
 		error = native_names_add_process(recorder->stacks.native, process->process);
 	if (error)
@@ -124,14 +125,14 @@ static struct process_number *process_find(struct recorder *recorder, const stru
 	return number;
 }
 
-/* The file that the process' interpreter is in; 0: none, or not known yet. */
-static uint16_t interpreter_file(struct recorder *recorder, struct process_number *number,
-				 uint32_t pid)
+/* The process' interpreter, whose file may be found only some time after the interpreter is. */
+static const struct stack_interpreter *interpreter_find(struct recorder *recorder,
+							struct process_number *number, uint32_t pid)
 {
-	if (!number->interpreter && number->text_start && recorder->unwinder)
-		number->interpreter =
+	if (!number->interpreter.file && number->text_start && recorder->unwinder)
+		number->interpreter.file =
 			unwinder_file(recorder->unwinder, (pid_t)pid, number->text_start);
-	return number->interpreter;
+	return &number->interpreter;
 }
 
 /* A thread's name, as far as the kernel keeps it, as a string of the profile. */
@@ -171,9 +172,6 @@ static int sample_labels(struct recorder *recorder, const struct sample_record *
 		error = profile_string(recorder->profile, call, &key->syscall);
 	if (!error && target_name(&sample->target, target_is_server(recorder, sample), target))
 		error = profile_string(recorder->profile, target, &key->target);
-	if (sample->state == STATE_RUNNING)
-		key->leaf =
-			stack_leaf(sample, interpreter_file(recorder, number, sample->head.pid));
 	return error;
 }
 
@@ -199,8 +197,8 @@ static int sample_add(struct recorder *recorder, const struct sample_record *sam
 
 	if (!error)
 		error = stack_make(&recorder->stacks, sample,
-				   interpreter_file(recorder, number, sample->head.pid),
-				   &key.stack);
+				   interpreter_find(recorder, number, sample->head.pid), &key.stack,
+				   &key.leaf);
 	if (error)
 		return error;
 	recorder->profile->facts.captured++;

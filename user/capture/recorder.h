@@ -35,6 +35,7 @@ struct recorder_process {
 	const struct process *process;
 	uint32_t index;       /* struct record.process */
 	uint32_t number;      /* in profile->processes */
+	uint32_t version;     /* of the interpreter, as in struct python_layout; 0 without */
 	uint32_t line_format; /* enum line_format of the interpreter; 0 without */
 	uint64_t text_start;  /* where the interpreter's instructions lie; 0: none */
 };

@@ -5,14 +5,19 @@
 #include <errno.h>
 #include <string.h>
 
+#include "python/opcodes.h"
+
+#define GENERATES_CODE 0x030d /* the first version that can compile Python to machine code */
+
 /* The frames of one sample while they are put in order. */
 struct joining {
 	struct stack_maker *maker;
 	const struct sample_record *sample;
-	uint16_t interpreter;
+	const struct stack_interpreter *interpreter;
 	uint32_t depth;
 	uint32_t python; /* the next Python frame */
 	bool called;     /* the frame before was the first of a call of the interpreter's loop */
+	bool working;    /* frames up to the first call of the loop are only its work */
 };
 
 const uint64_t *sample_native(const struct sample_record *sample)
@@ -85,7 +90,7 @@ static bool place_is_hidden(const struct joining *joining, const struct native_p
 {
 	if (place->loop)
 		return true;
-	if (!place->file || place->file != joining->interpreter)
+	if (!place->file || place->file != joining->interpreter->file)
 		return place->glue && !place->file;
 	return place->glue || (joining->called && !place->named);
 }
@@ -96,6 +101,7 @@ static int native_add(struct joining *joining, uint64_t frame)
 	int error;
 
 	if (frame & NATIVE_INTERPRETER) {
+		joining->working = false;
 		if (!(frame & ~NATIVE_INTERPRETER))
 			error = notice_add(joining, "[native frames missing]");
 		else
@@ -103,6 +109,8 @@ static int native_add(struct joining *joining, uint64_t frame)
 		joining->called = true;
 		return error ? error : python_add(joining, false);
 	}
+	if (joining->working)
+		return 0;
 	error = native_names_find(joining->maker->native, joining->sample->head.pid, frame, &place);
 	if (error)
 		return error;
@@ -149,14 +157,50 @@ static int frames_add(struct joining *joining)
 	return error ? error : python_add(joining, true);
 }
 
-int stack_make(struct stack_maker *maker, const struct sample_record *sample, uint16_t interpreter,
-	       uint32_t *stack)
+/*
+ * Whether a file is part of what the interpreter is made of. Code that is in no file counts as that
+ * where the interpreter can generate some.
+ */
+static bool file_is_interpreter(const struct stack_maker *maker,
+				const struct stack_interpreter *interpreter, uint16_t file)
+{
+	const struct module *module = modules_find(maker->modules, file);
+
+	if (!module)
+		return interpreter->version >= GENERATES_CODE;
+	return file == interpreter->file || module->runtime;
+}
+
+/*
+ * Whether up to the innermost call of the loop there is only the interpreter, at work on an
+ * instruction of Python that calls nothing.
+ */
+static bool loop_is_working(const struct stack_maker *maker, const struct sample_record *sample,
+			    const struct stack_interpreter *interpreter)
+{
+	const uint64_t *native = sample_native(sample);
+	uint32_t i;
+
+	for (i = 0; i < sample->native_count && !(native[i] & NATIVE_INTERPRETER); i++)
+		if (!file_is_interpreter(maker, interpreter, frame_file(native[i])))
+			return false;
+	return !i || !opcode_calls(interpreter->version, sample->opcode);
+}
+
+int stack_make(struct stack_maker *maker, const struct sample_record *sample,
+	       const struct stack_interpreter *interpreter, uint32_t *stack, uint32_t *leaf)
 {
 	struct joining joining = {.maker = maker, .sample = sample, .interpreter = interpreter};
 	const char *notice = sample_notice(sample);
 	int error = kernel_stacks_locate(maker->kernel, sample->kernel, sample->kernel_count,
 					 maker->locations, &joining.depth);
+	bool split = sample->state == STATE_RUNNING && sample->native_count &&
+		     sample->python_count && interpreter->file;
 
+	joining.working = split && loop_is_working(maker, sample, interpreter);
+	*leaf = sample->leaf;
+	if (split && sample->leaf != LEAF_KERNEL)
+		*leaf = joining.working ? LEAF_PYTHON : LEAF_NATIVE;
 	if (!error && maker->native)
 		error = frames_add(&joining);
 	else if (!error)
@@ -166,20 +210,4 @@ int stack_make(struct stack_maker *maker, const struct sample_record *sample, ui
 	if (error)
 		return error;
 	return profile_stack(maker->profile, maker->locations, joining.depth, stack);
-}
-
-uint32_t stack_leaf(const struct sample_record *sample, uint16_t interpreter)
-{
-	const uint64_t *native = sample_native(sample);
-	uint32_t i;
-
-	if (sample->leaf != LEAF_PYTHON || !interpreter)
-		return sample->leaf;
-	for (i = 0; i < sample->native_count && !(native[i] & NATIVE_INTERPRETER); i++)
-		if (frame_file(native[i]) != interpreter)
-			break;
-	/* A thread in which no call of the loop was found may run no Python code at all. */
-	if (i == sample->native_count || native[i] & NATIVE_INTERPRETER)
-		return LEAF_PYTHON;
-	return sample->python_count ? LEAF_NATIVE : LEAF_PYTHON;
 }

@@ -23,22 +23,24 @@ struct stack_maker {
 	struct profile *profile;
 	struct codes *codes;
 	struct kernel_stacks *kernel;
+	const struct modules *modules;
 	struct native_names *native; /* NULL: samples have no native frames */
 	uint32_t locations[STACK_LOCATIONS_MAX];
 };
 
-/*
- * Stores the profile's id of the sample's stack. `interpreter` is the number of the file that the
- * interpreter is in, 0: not known. Returns 0, -EINVAL: the sample's parts do not fit, or -ENOMEM.
- */
-int stack_make(struct stack_maker *maker, const struct sample_record *sample, uint16_t interpreter,
-	       uint32_t *stack);
+/* The interpreter that a sample's Python frames are of. Zeroed: not known. */
+struct stack_interpreter {
+	uint16_t file;    /* number of the one that it is in */
+	uint32_t version; /* as in struct python_layout */
+};
 
 /*
- * What ran when the sample of a running thread was taken: native code as well if the interpreter's
- * own instructions were only called from it. enum leaf.
+ * Stores the profile's id of the sample's stack and, of a running thread, what ran when the sample
+ * was taken (enum leaf): LEAF_PYTHON is the interpreter at work on instructions of Python,
+ * LEAF_NATIVE what these have called, be it built into the interpreter. Returns 0 or -ENOMEM.
  */
-uint32_t stack_leaf(const struct sample_record *sample, uint16_t interpreter);
+int stack_make(struct stack_maker *maker, const struct sample_record *sample,
+	       const struct stack_interpreter *interpreter, uint32_t *stack, uint32_t *leaf);
 
 /* The sample's native frames. */
 const uint64_t *sample_native(const struct sample_record *sample);

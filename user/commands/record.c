@@ -34,6 +34,7 @@
 #define RATE_LIMIT      10000
 #define DRAIN_MS        100
 #define PROGRESS_MS     500
+#define NATIVE_FIRST_MS 500 /* of making unwind tables before anything else is done */
 
 struct record_arguments {
 	pid_t pids[PROCESSES_LIMIT];
@@ -259,6 +260,15 @@ static int targets_take(struct recording *recording, struct error *error)
 	return result;
 }
 
+/* Unwind tables first: loading what ends the recording takes longer, and can wait. */
+static void native_prepare(struct recording *recording)
+{
+	uint64_t deadline = now_ns() + NATIVE_FIRST_MS * 1000000ULL;
+
+	while (recording->unwinder && unwinder_poll(recording->unwinder) && now_ns() < deadline)
+		session_consume(recording->session);
+}
+
 static int capture_begin(struct recording *recording, struct error *error)
 {
 	int result = targets_take(recording, error);
@@ -271,6 +281,8 @@ static int capture_begin(struct recording *recording, struct error *error)
 		result = session_enroll(recording->session, error);
 	if (!result && recording->arguments->command)
 		result = child_release(&recording->child, recording->arguments->command[0], error);
+	if (!result)
+		native_prepare(recording);
 	if (!result)
 		result = session_prepare_finish(recording->session, error);
 	return result;

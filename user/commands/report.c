@@ -15,14 +15,14 @@
 #include "profile/pprof.h"
 #include "views/view.h"
 
-enum { OPTION_JSON = 256, OPTION_SORT };
+enum { OPTION_JSON = 256, OPTION_SORT, OPTION_NO_NATIVE };
 
 struct report_arguments {
 	const char *recording;
 	const char *output; /* NULL: standard output */
 	const struct view *view;
 	struct view_options options;
-	uint32_t pid, tid; /* 0: all */
+	struct narrowing narrowing;
 };
 
 static const struct argp_option options[] = {
@@ -33,9 +33,14 @@ static const struct argp_option options[] = {
 	 "Order the table by self (default) or total time, by cpu, io, lock, gil or idle time (of "
 	 "self), by waits, or by name",
 	 0},
-	{"rows", 'n', "ROWS", 0, "Show at most ROWS functions; default: what fits on a screen", 0},
+	{"rows", 'n', "ROWS", 0,
+	 "Show at most ROWS functions, and native ones; default: what fits on a screen", 0},
 	{"pid", 'p', "PID", 0, "Count only this process", 0},
 	{"tid", 't', "TID", 0, "Count only this thread", 0},
+	{"no-native", OPTION_NO_NATIVE, NULL, 0,
+	 "Leave native and kernel frames out of all stacks; their time stays with the Python "
+	 "functions that called them",
+	 0},
 	{NULL, 0, NULL, 0, NULL, 0},
 };
 
@@ -84,10 +89,14 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
 			argument_whole(text, "the number of rows", UINT32_MAX, state);
 		break;
 	case 'p':
-		arguments->pid = argument_whole(text, "the process id", UINT32_MAX, state);
+		arguments->narrowing.pid =
+			argument_whole(text, "the process id", UINT32_MAX, state);
 		break;
 	case 't':
-		arguments->tid = argument_whole(text, "the thread id", UINT32_MAX, state);
+		arguments->narrowing.tid = argument_whole(text, "the thread id", UINT32_MAX, state);
+		break;
+	case OPTION_NO_NATIVE:
+		arguments->narrowing.python_only = true;
 		break;
 	case ARGP_KEY_ARG:
 		if (arguments->recording)
@@ -115,17 +124,18 @@ static const struct argp argp = {
 static int load(const struct report_arguments *arguments, struct profile **profile,
 		struct error *error)
 {
+	const struct narrowing *narrowing = &arguments->narrowing;
 	struct profile *whole;
 	int result;
 
 	result = pprof_read(arguments->recording, &whole, error);
 	if (result)
 		return result;
-	if (!arguments->pid && !arguments->tid) {
+	if (!narrowing->pid && !narrowing->tid && !narrowing->python_only) {
 		*profile = whole;
 		return 0;
 	}
-	result = profile_narrow(whole, arguments->pid, arguments->tid, profile, error);
+	result = profile_narrow(whole, narrowing, profile, error);
 	profile_free(whole);
 	return result;
 }

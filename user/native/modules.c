@@ -151,6 +151,20 @@ static int build_id_text(const struct elf_file *elf, char text[2 * ELF_BUILD_ID_
 	return length;
 }
 
+/* glibc's and musl's parts; up to glibc 2.33 there are several. */
+static bool path_is_runtime(const char *path)
+{
+	static const char *const names[] = {"libc.",       "libc-",       "libm.",  "libm-",
+					    "libpthread.", "libpthread-", "libdl.", "ld-"};
+	const char *name = strrchr(path, '/');
+	size_t i;
+
+	for (i = 0; name && i < sizeof(names) / sizeof(names[0]); i++)
+		if (!strncmp(name + 1, names[i], strlen(names[i])))
+			return true;
+	return !strcmp(path, VDSO);
+}
+
 /* Takes over *elf, also on failure. */
 static int module_add(struct modules *modules, const struct process *process,
 		      const struct mapping *mapping, struct elf_file *elf, const char *build_id,
@@ -166,6 +180,7 @@ static int module_add(struct modules *modules, const struct process *process,
 	module->elf = *elf;
 	module->path = utf8_repair(mapping->path);
 	module->build_id = strdup(build_id);
+	module->runtime = path_is_runtime(mapping->path);
 	module->names = calloc(1, sizeof(*module->names));
 	if (!module->path || !module->build_id || !module->names)
 		goto no_memory;

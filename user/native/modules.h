@@ -29,6 +29,7 @@ struct module {
 	uint64_t table_bytes;      /* of its unwind table, once made */
 	uint64_t source_bytes;     /* of its .eh_frame */
 	struct unwind_place place; /* of its table, see include/unwind.h */
+	bool runtime;              /* the C library or its loader, which everything uses */
 	bool table_tried;          /* it was made, or there is nothing to make it of */
 	struct module_names *names;
 };
