@@ -22,19 +22,13 @@
 
 #define STACK_READ_MIN 1024 /* bytes; a read costs the same up to some KiB */
 
+/* What a walk needs and does not change. Its state is in scratch memory: see there. */
 struct native_walk {
 	const struct process_config *process;
 	struct address_space *space;
 	struct scratch *scratch;
 	struct sample_record *sample;
 	subject_t subject;
-	struct native_registers at;
-	struct unwind_range range; /* the last one found */
-	__u32 first;               /* where in sample->frames the native frames begin */
-	__u32 count;
-	__u32 joint;    /* index of the next of scratch->joints */
-	__u32 returned; /* 1: at.ip is a return address */
-	__u32 resumed;  /* 1: at.sp is that of the joint in a frame of the interpreter's loop */
 };
 
 /* Reads on from an address to the end of its page, or of the next if that is near. */
@@ -73,22 +67,16 @@ CHECKED_ONCE int stack_word(struct scratch *scratch, __u64 address, __u64 *word,
 	return 0;
 }
 
-/* Where a frame keeps what its caller had. Addresses; 0: nowhere. */
-struct native_caller {
-	__u64 cfa_at; /* if not 0, of a word that `cfa` is to be added to */
-	__u64 cfa;
-	__u64 fp_at;
-	__u64 ip_at; /* 0: right below the CFA */
-};
-
-/* Returns 0, or the loss. */
-static __always_inline int cfa_place(const struct native_walk *walk, const struct unwind_rule *rule,
-				     struct native_caller *caller)
+/* Finds where the CFA is. Returns 0, or the loss. */
+static __always_inline int cfa_place(const struct native_walk *walk)
 {
-	__u64 base = walk->at.sp;
+	struct native_state *state = &walk->scratch->native;
+	const struct unwind_rule *rule = &state->rule;
+	struct native_caller *caller = &state->caller;
+	__u64 base = state->at.sp;
 
 	if (rule->cfa == UNWIND_FP || rule->cfa == UNWIND_FP_LOADED)
-		base = walk->at.fp;
+		base = state->at.fp;
 	switch (rule->cfa) {
 	case UNWIND_FP:
 	case UNWIND_SP:
@@ -100,14 +88,14 @@ static __always_inline int cfa_place(const struct native_walk *walk, const struc
 		caller->cfa = (__s64)rule->addend;
 		return 0;
 	case UNWIND_REGISTER:
-		if (walk->count)
+		if (state->count)
 			break;
 		caller->cfa = register_read(subject_task(walk->subject), rule->addend) +
 			      (__s64)rule->short_offset;
 		return 0;
 	case UNWIND_PLT:
 		caller->cfa = base + WORD_BYTES;
-		if ((walk->at.ip & 15) >= (__u64)rule->offset)
+		if ((state->at.ip & 15) >= (__u64)rule->offset)
 			caller->cfa += WORD_BYTES;
 		return 0;
 	case UNWIND_SIGNAL:
@@ -119,59 +107,63 @@ static __always_inline int cfa_place(const struct native_walk *walk, const struc
 	return LOSS_NATIVE_UNKNOWN;
 }
 
-static __always_inline void frame_pointer_place(struct native_walk *walk,
-						const struct unwind_rule *rule,
-						struct native_caller *caller)
+static __always_inline void frame_pointer_place(struct native_state *state)
 {
+	const struct unwind_rule *rule = &state->rule;
 	__s64 at = (__s64)rule->frame_pointer_at * WORD_BYTES;
 
 	if (rule->cfa == UNWIND_SIGNAL)
 		return;
 	if (rule->frame_pointer == FRAME_POINTER_CFA)
-		caller->fp_at = caller->cfa + at;
+		state->caller.fp_at = state->caller.cfa + at;
 	if (rule->frame_pointer == FRAME_POINTER_FP)
-		caller->fp_at = walk->at.fp + at;
+		state->caller.fp_at = state->at.fp + at;
 	if (rule->frame_pointer == FRAME_POINTER_LOST)
-		walk->at.fp = 0;
+		state->at.fp = 0;
 }
 
 /*
- * Applies a rule: walk->at becomes the caller's. Returns 0, or the loss for which it cannot; then
- * walk->at.sp is what it was.
+ * Applies the rule: state->at becomes the caller's. Returns 0, or the loss for which it cannot;
+ * then state->at.sp is what it was.
  */
-static __always_inline int caller_load(struct native_walk *walk, const struct unwind_rule *rule)
+static __always_inline int caller_load(struct native_walk *walk)
 {
-	struct native_caller caller = {};
-	int loss = cfa_place(walk, rule, &caller);
-	__u64 base = 0;
+	struct native_state *state = &walk->scratch->native;
+	struct native_caller *caller = &state->caller;
+	int loss;
 
+	__builtin_memset(caller, 0, sizeof(*caller));
+	loss = cfa_place(walk);
 	if (loss)
 		return loss;
-	if (caller.cfa_at && stack_word(walk->scratch, caller.cfa_at, &base, walk->subject))
-		return LOSS_NATIVE_UNREADABLE;
-	caller.cfa += base;
-	frame_pointer_place(walk, rule, &caller);
+	if (caller->cfa_at) {
+		if (stack_word(walk->scratch, caller->cfa_at, &state->word, walk->subject))
+			return LOSS_NATIVE_UNREADABLE;
+		caller->cfa += state->word;
+	}
+	frame_pointer_place(state);
 	/* A leaf may not have moved its stack pointer; a handler may run on a stack of its own. */
-	if (rule->cfa != UNWIND_SIGNAL && caller.cfa <= walk->at.sp)
+	if (state->rule.cfa != UNWIND_SIGNAL && caller->cfa <= state->at.sp)
 		return LOSS_NATIVE_INVALID;
-	if (!caller.ip_at)
-		caller.ip_at = caller.cfa - WORD_BYTES;
-	if ((caller.fp_at &&
-	     stack_word(walk->scratch, caller.fp_at, &walk->at.fp, walk->subject)) ||
-	    stack_word(walk->scratch, caller.ip_at, &walk->at.ip, walk->subject))
+	if (!caller->ip_at)
+		caller->ip_at = caller->cfa - WORD_BYTES;
+	if ((caller->fp_at &&
+	     stack_word(walk->scratch, caller->fp_at, &state->at.fp, walk->subject)) ||
+	    stack_word(walk->scratch, caller->ip_at, &state->at.ip, walk->subject))
 		return LOSS_NATIVE_UNREADABLE;
-	walk->at.sp = caller.cfa;
+	state->at.sp = caller->cfa;
 	return 0;
 }
 
 static __always_inline int native_keep(struct native_walk *walk, __u64 word)
 {
-	__u32 at = walk->first + walk->count * sizeof(word);
+	struct native_state *state = &walk->scratch->native;
+	__u32 at = state->first + state->count * sizeof(word);
 
-	if (walk->count >= NATIVE_FRAMES_MAX || at > FRAMES_BYTES - sizeof(word))
+	if (state->count >= NATIVE_FRAMES_MAX || at > FRAMES_BYTES - sizeof(word))
 		return -1;
 	*(__u64 *)(walk->sample->frames + at) = word;
-	walk->count++;
+	state->count++;
 	return 0;
 }
 
@@ -184,7 +176,8 @@ static __always_inline bool loop_holds(const struct process_config *process, __u
 /* Whether the next joint lies between these addresses of the stack. */
 static __always_inline bool joint_between(const struct native_walk *walk, __u64 start, __u64 end)
 {
-	__u32 index = walk->joint;
+	const struct native_state *state = &walk->scratch->native;
+	__u32 index = state->joint;
 	__u64 joint;
 
 	if (index >= walk->scratch->joint_count || index >= JOINTS_MAX)
@@ -198,15 +191,28 @@ static __always_inline bool joint_between(const struct native_walk *walk, __u64 
  * each call of it, so that a walk which cannot go on is taken up at the next one, see
  * native_resume().
  */
-static __always_inline void loop_learn(struct native_walk *walk, const struct unwind_rule *rule,
-				       __u64 cfa)
+static __always_inline void loop_learn(struct native_walk *walk)
 {
-	__u64 joint = walk->scratch->joints[walk->joint & (JOINTS_MAX - 1)];
+	const struct native_state *state = &walk->scratch->native;
+	const struct unwind_rule *rule = &state->rule;
+	__u64 joint = walk->scratch->joints[state->joint & (JOINTS_MAX - 1)];
 
 	if (rule->frame_pointer != FRAME_POINTER_CFA)
 		return;
 	walk->space->loop_frame_pointer_at = rule->frame_pointer_at;
-	walk->space->loop_cfa_at = cfa - joint;
+	walk->space->loop_cfa_at = state->caller.cfa - joint;
+}
+
+/*
+ * From 3.13 on the interpreter may itself generate code, which its loop calls: such code is no
+ * loss where the walk is taken up at the loop.
+ */
+static __always_inline bool native_is_compiled_python(const struct native_walk *walk)
+{
+	const struct native_state *state = &walk->scratch->native;
+	return state->range.end && !state->range.file &&
+	       walk->process->layout.version >= GENERATES_CODE &&
+	       state->joint < walk->scratch->joint_count && walk->space->loop_cfa_at;
 }
 
 /*
@@ -216,18 +222,19 @@ static __always_inline void loop_learn(struct native_walk *walk, const struct un
  */
 static __always_inline long native_break(struct native_walk *walk, int loss)
 {
-	__u32 index = walk->joint;
+	struct native_state *state = &walk->scratch->native;
+	__u32 index = state->joint;
 	__u64 joint;
 
-	if (!walk->resumed)
+	if (!state->resumed && !native_is_compiled_python(walk))
 		loss_count(loss);
 	if (index >= walk->scratch->joint_count || index >= JOINTS_MAX)
 		goto stop;
 	joint = walk->scratch->joints[index];
-	if (walk->resumed || !walk->space->loop_cfa_at || joint <= walk->at.sp)
+	if (state->resumed || !walk->space->loop_cfa_at || joint <= state->at.sp)
 		goto stop;
-	walk->at.sp = joint;
-	walk->resumed = 1;
+	state->at.sp = joint;
+	state->resumed = 1;
 	return 0;
 stop:
 	walk->sample->flags |= SAMPLE_NATIVE_CUT;
@@ -236,21 +243,23 @@ stop:
 
 static __always_inline int range_load(struct native_walk *walk, __u64 address)
 {
-	if (address >= walk->range.start && address < walk->range.end)
+	struct native_state *state = &walk->scratch->native;
+	if (address >= state->range.start && address < state->range.end)
 		return 0;
-	if (!range_find(walk->space, address, &walk->range))
+	if (!range_find(walk->space, address, &state->range))
 		return 0;
-	walk->range.end = 0;
+	state->range.end = 0;
 	return -1;
 }
 
-/* The frame as the sample has it, and its rule. Returns 0, or the loss of having none. */
-static __always_inline int native_look(struct native_walk *walk, struct unwind_rule *rule,
-				       __u64 *word)
+/* Finds the frame's rule, and the frame as the sample has it. Returns 0, or the loss of having none. */
+static __always_inline int native_look(struct native_walk *walk, __u64 *word)
 {
-	__u64 address = walk->at.ip - walk->returned;
+	struct native_state *state = &walk->scratch->native;
+	__u64 address = state->at.ip - state->returned, value;
+	struct unwind_rule *rule = &state->rule;
 
-	if (walk->resumed) {
+	if (state->resumed) {
 		*word = NATIVE_INTERPRETER;
 		rule->cfa = UNWIND_SP;
 		rule->frame_pointer = FRAME_POINTER_CFA;
@@ -263,35 +272,50 @@ static __always_inline int native_look(struct native_walk *walk, struct unwind_r
 		*word |= NATIVE_INTERPRETER;
 	if (range_load(walk, address))
 		return LOSS_NATIVE_UNMAPPED;
-	if (!walk->range.file)
+	if (!state->range.file)
 		return LOSS_NATIVE_UNKNOWN;
-	*word = (*word & NATIVE_INTERPRETER) |
-		((address - walk->range.bias) & NATIVE_ADDRESS_MASK) |
-		(__u64)walk->range.file << NATIVE_ADDRESS_BITS;
-	if (!walk->range.chunk)
+	value = address - state->range.bias;
+	*word = (*word & NATIVE_INTERPRETER) | (value & NATIVE_ADDRESS_MASK) |
+		(__u64)state->range.file << NATIVE_ADDRESS_BITS;
+	if (!state->range.chunk)
 		return LOSS_NATIVE_PENDING;
-	if (rule_find(walk->range.chunk, walk->range.block, address - walk->range.bias, rule) ||
+	if (rule_find(state->range.chunk, state->range.block, value, rule) ||
 	    rule->cfa == UNWIND_UNKNOWN)
 		return LOSS_NATIVE_UNKNOWN;
+	return 0;
+}
+
+/* The frame is in the sample and its rule was applied: on to its caller. */
+static __always_inline long native_advance(struct native_walk *walk, bool joined)
+{
+	struct native_state *state = &walk->scratch->native;
+
+	if (joined) {
+		if (!state->resumed)
+			loop_learn(walk);
+		state->joint++;
+	}
+	state->resumed = 0;
+	state->returned = state->rule.cfa != UNWIND_SIGNAL;
 	return 0;
 }
 
 static long native_walk_step(__u32 step, void *context)
 {
 	struct native_walk *walk = context;
-	__u64 word, sp = walk->at.sp;
-	struct unwind_rule rule = {};
+	struct native_state *state = &walk->scratch->native;
+	__u64 word, sp = state->at.sp;
 	bool joined = false;
 	int loss;
 
-	if (!walk->at.ip)
+	if (!state->at.ip)
 		return 1;
-	loss = native_look(walk, &rule, &word);
-	if (!loss && rule.cfa != UNWIND_END) {
-		loss = caller_load(walk, &rule);
-		joined = !loss && joint_between(walk, sp, walk->at.sp);
+	loss = native_look(walk, &word);
+	if (!loss && state->rule.cfa != UNWIND_END) {
+		loss = caller_load(walk);
+		joined = !loss && joint_between(walk, sp, state->at.sp);
 	}
-	if (walk->resumed && loss)
+	if (state->resumed && loss)
 		return native_break(walk, loss);
 	if (native_keep(walk, joined ? word | NATIVE_INTERPRETER : word)) {
 		loss_count(LOSS_NATIVE_CUT);
@@ -300,16 +324,9 @@ static long native_walk_step(__u32 step, void *context)
 	}
 	if (loss)
 		return native_break(walk, loss);
-	if (rule.cfa == UNWIND_END)
+	if (state->rule.cfa == UNWIND_END)
 		return 1;
-	if (joined) {
-		if (!walk->resumed)
-			loop_learn(walk, &rule, walk->at.sp);
-		walk->joint++;
-	}
-	walk->resumed = 0;
-	walk->returned = rule.cfa != UNWIND_SIGNAL;
-	return 0;
+	return native_advance(walk, joined);
 }
 
 /* Has user space look again at what the process maps, once it has changed. */
@@ -348,12 +365,14 @@ CHECKED_ONCE int native_walk(subject_t subject, const struct process_config *pro
 		loss_count(LOSS_NATIVE_PENDING);
 		return -1;
 	}
-	walk.first = bounded(sample->python_count, PYTHON_FRAMES_MAX) * sizeof(struct python_frame);
+	__builtin_memset(&scratch->native, 0, sizeof(scratch->native));
+	scratch->native.first =
+		bounded(sample->python_count, PYTHON_FRAMES_MAX) * sizeof(struct python_frame);
 	scratch->window_bytes = 0;
-	native_registers_read(task, &walk.at);
+	native_registers_read(task, &scratch->native.at);
 	sample->flags |= SAMPLE_NATIVE;
 	bpf_loop(NATIVE_FRAMES_MAX + 1, native_walk_step, &walk, 0);
-	sample->native_count = walk.count;
+	sample->native_count = scratch->native.count;
 	return 0;
 }
 

@@ -9,6 +9,8 @@
 #include "emit.bpf.h"
 #include "kernel.h"
 #include "record.h"
+#include "registers.bpf.h"
+#include "unwind.h"
 
 enum scratch_slot { SCRATCH_CPU, SCRATCH_OFFCPU, SCRATCH_SNAPSHOT, SCRATCH_COUNT };
 
@@ -17,6 +19,31 @@ enum scratch_slot { SCRATCH_CPU, SCRATCH_OFFCPU, SCRATCH_SNAPSHOT, SCRATCH_COUNT
 #define TEXT_HEAD_BYTES  48  /* of a str object, before its characters */
 #define JOINTS_MAX       256
 #define WINDOW_BYTES     (2 * PAGE_BYTES) /* a page of frames, and a frame that ends behind it */
+
+/* Where a native frame keeps what its caller had. Addresses; 0: nowhere. */
+struct native_caller {
+	__u64 cfa_at; /* if not 0, of a word that `cfa` is to be added to */
+	__u64 cfa;
+	__u64 fp_at;
+	__u64 ip_at; /* 0: right below the CFA */
+};
+
+/*
+ * Where a walk over native frames is: see native.bpf.h. It is here and not on the program's stack
+ * since the verifier follows every value that is there, and all that each may lead to.
+ */
+struct native_state {
+	struct native_registers at;
+	struct unwind_range range; /* the last one found */
+	struct unwind_rule rule;   /* of the frame */
+	struct native_caller caller;
+	__u64 word;  /* of the stack */
+	__u32 first; /* where in sample->frames the native frames begin */
+	__u32 count;
+	__u32 joint;    /* index of the next of scratch->joints */
+	__u32 returned; /* 1: at.ip is a return address */
+	__u32 resumed;  /* 1: at.sp is that of the joint in a frame of the interpreter's loop */
+};
 
 struct scratch {
 	__u32 busy; /* 1: in use by a program that was interrupted */
@@ -27,6 +54,7 @@ struct scratch {
 		[JOINTS_MAX]; /* addresses of the frames where Python's stack meets the native */
 	__u64 window_start;   /* of native.bpf.h: address of window's first byte */
 	__u32 window_bytes;   /* that are valid */
+	struct native_state native;
 	/* Reads of 8 bytes at any masked offset stay inside. */
 	__u8 window[WINDOW_BYTES + 8];
 	__u8 object[OBJECT_BYTES_MAX + 8];

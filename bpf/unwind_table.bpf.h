@@ -32,49 +32,57 @@ struct {
 	__type(value, struct address_space);
 } address_spaces __weak SEC(".maps");
 
-/* A range, copied: the list it is from may be replaced at any moment. */
-static __always_inline int range_read(void *chunk, __u32 start, __u32 index,
-				      struct unwind_range *range)
+/*
+ * All ones where `value` is below `least`, else 0. In a search a branch would double the ways that
+ * the verifier has to follow, at each step. For differences of less than 1 << 63.
+ */
+static __always_inline __u64 mask_below(__u64 value, __u64 least)
+{
+	__u64 mask = (__s64)(value - least) >> 63;
+
+	asm volatile("" : "+r"(mask)); /* lest the compiler makes it a branch */
+	return mask;
+}
+
+static __always_inline const struct unwind_range *range_at(void *chunk, __u32 start, __u32 index)
 {
 	__u32 number = start + index / UNWIND_RANGES_PER_BLOCK;
-	struct unwind_block *block = bpf_map_lookup_elem(chunk, &number);
-	const struct unwind_range *ranges = (const struct unwind_range *)block;
+	const struct unwind_range *ranges = bpf_map_lookup_elem(chunk, &number);
 
-	if (!block)
-		return -1;
-	*range = ranges[index % UNWIND_RANGES_PER_BLOCK];
-	return 0;
+	return ranges ? &ranges[index % UNWIND_RANGES_PER_BLOCK] : NULL;
 }
 
 /*
- * Finds the range that holds `address`. Returns 0 with *range filled, or -1. This and rule_find()
- * are functions that the verifier checks once.
+ * Finds the range that holds `address`. Returns 0 with *range filled, a copy, for the list may be
+ * replaced at any moment; or -1. This and rule_find() are functions that the verifier checks once.
  */
 __weak int range_find(const struct address_space *space, __u64 address, struct unwind_range *range)
 {
-	__u32 low = 0, high, number, step;
+	__u32 first = 0, count, number, step;
+	const struct unwind_range *found;
 	void *chunk;
 
 	if (!space || !range)
 		return -1;
 	number = space->ranges.chunk;
-	high = space->range_count;
+	count = space->range_count;
 	chunk = bpf_map_lookup_elem(&unwind_chunks, &number);
-	if (!chunk)
+	if (!chunk || !count)
 		return -1;
-	for (step = 0; step < 13 && low < high; step++) { /* UNWIND_RANGES_MAX is 1 << 12 */
-		__u32 middle = (low + high) / 2;
+	for (step = 0; step < 12 && count > 1; step++) { /* UNWIND_RANGES_MAX is 1 << 12 */
+		__u32 half = count / 2;
 
-		if (range_read(chunk, space->ranges.block, middle, range))
+		found = range_at(chunk, space->ranges.block, first + half);
+		if (!found)
 			return -1;
-		if (address < range->start)
-			high = middle;
-		else if (address >= range->end)
-			low = middle + 1;
-		else
-			return 0;
+		first += half & ~mask_below(address, found->start);
+		count -= half;
 	}
-	return -1;
+	found = range_at(chunk, space->ranges.block, first);
+	if (!found)
+		return -1;
+	*range = *found;
+	return address - range->start < range->end - range->start ? 0 : -1;
 }
 
 /* A table: where it is. */
@@ -94,23 +102,23 @@ static __always_inline int table_word(const struct table *table, __u32 index, __
 	return 0;
 }
 
-/* Index of the last of the rows [low, high) that begins at or below `offset`, or low - 1. */
-static __always_inline __u32 row_search(const struct table *table, __u32 rows_at, __u32 low,
-					__u32 high, __u32 offset)
+/* Finds the last of `count` rows that begins at or below `offset`. Returns 0, or -1: none does. */
+static __always_inline int row_search(const struct table *table, __u32 first, __u32 count,
+				      __u32 offset, __u32 *row)
 {
-	__u32 step, row;
+	__u32 step;
 
-	for (step = 0; step < UNWIND_PAGE_BITS + 1 && low < high; step++) {
-		__u32 middle = (low + high) / 2;
+	if (!count)
+		return -1;
+	for (step = 0; step < UNWIND_PAGE_BITS && count > 1; step++) {
+		__u32 half = count / 2;
 
-		if (table_word(table, rows_at + middle, &row))
-			return 0;
-		if (row >> 16 > offset)
-			high = middle;
-		else
-			low = middle + 1;
+		if (table_word(table, first + half, row))
+			return -1;
+		first += half & ~mask_below(offset, *row >> 16);
+		count -= half;
 	}
-	return low - 1;
+	return table_word(table, first, row) || *row >> 16 > offset ? -1 : 0;
 }
 
 static __always_inline int rule_read(const struct table *table, __u32 at, struct unwind_rule *rule)
@@ -145,8 +153,7 @@ __weak int rule_find(__u32 chunk, __u32 block, __u64 address, struct unwind_rule
 	page += sizeof(header) / sizeof(__u32);
 	if (table_word(&table, page, &low) || table_word(&table, page + 1, &high))
 		return -1;
-	row = row_search(&table, header.rows_at, low, high, offset);
-	if (row < low || row >= high || table_word(&table, header.rows_at + row, &row))
+	if (row_search(&table, header.rows_at + low, high - low, offset, &row))
 		return -1;
 	return rule_read(&table, header.rules_at + 2 * (row & 0xffff), rule);
 }

@@ -10,6 +10,9 @@
 
 #include <linux/types.h>
 
+/* The first version that can compile Python to machine code. */
+#define GENERATES_CODE 0x030d
+
 /* Where a thread keeps its innermost frame, and what a frame is. */
 enum frame_model {
 	FRAME_MODEL_OBJECT,  /* up to 3.10: tstate->frame, a heap object per frame */

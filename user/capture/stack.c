@@ -5,9 +5,8 @@
 #include <errno.h>
 #include <string.h>
 
+#include "layout.h"
 #include "python/opcodes.h"
-
-#define GENERATES_CODE 0x030d /* the first version that can compile Python to machine code */
 
 /* The frames of one sample while they are put in order. */
 struct joining {
@@ -101,12 +100,12 @@ static int native_add(struct joining *joining, uint64_t frame)
 	int error;
 
 	if (frame & NATIVE_INTERPRETER) {
-		joining->working = false;
-		if (!(frame & ~NATIVE_INTERPRETER))
+		if (!(frame & ~NATIVE_INTERPRETER) && !joining->working)
 			error = notice_add(joining, "[native frames missing]");
 		else
 			error = 0;
 		joining->called = true;
+		joining->working = false;
 		return error ? error : python_add(joining, false);
 	}
 	if (joining->working)
