@@ -17,7 +17,7 @@ ARCH := $(shell uname -m | sed 's/x86_64/x86/; s/aarch64/arm64/')
 MULTIARCH := $(shell $(CC) -print-multiarch 2>/dev/null)
 VERSION := 0.1.0
 
-PACKAGES := libbpf libdw libelf zlib libprotobuf-c jansson libcap
+PACKAGES := libbpf libdw libelf liblzma zlib libprotobuf-c jansson libcap
 WARNINGS := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
 	-Wno-unused-parameter -Wvla -Wformat=2
 CFLAGS ?= -O2 -g
@@ -51,7 +51,7 @@ $(LIBRARY): $(OBJECTS)
 	$(call quiet,AR,$@)rm -f $@ && $(AR) rcs $@ $^
 
 $(BUILD)/user/%.o: user/%.c | $(SKELETON) $(PROTOBUF).h $(SYSCALL_NAMES)
-	$(call quiet,CC,$<)mkdir -p $(@D) && $(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+	$(call quiet,CC,$<)mkdir -p $(@D) && $(CC) $(ALL_CFLAGS) -MD -MP -c -o $@ $<
 
 $(BUILD)/user/pprof.pb-c.o: $(PROTOBUF).h
 	$(call quiet,CC,$(PROTOBUF).c)mkdir -p $(@D) && $(CC) -O2 -I$(BUILD)/generated -c -o $@ $(PROTOBUF).c
@@ -70,7 +70,7 @@ $(PROTOBUF).h: user/profile/pprof.proto
 		protoc-c --proto_path=user/profile --c_out=$(BUILD)/generated pprof.proto
 
 $(BUILD)/bpf/%.bpf.o: bpf/%.bpf.c
-	$(call quiet,BPF,$<)mkdir -p $(@D) && $(CLANG) $(BPF_CFLAGS) -MMD -MP -c -o $@ $<
+	$(call quiet,BPF,$<)mkdir -p $(@D) && $(CLANG) $(BPF_CFLAGS) -MD -MP -c -o $@ $<
 
 $(BUILD)/bpf/pyebpf.o: $(BPF_OBJECTS)
 	$(call quiet,BPFLINK,$@)$(BPFTOOL) gen object $@ $^

@@ -61,12 +61,12 @@ FUZZ_OBJECTS := $(patsubst $(BUILD)/%,$(BUILD)/fuzz/%,$(OBJECTS))
 FUZZ_FLAGS := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 
 $(BUILD)/tests/unit/%: tests/unit/%.c $(UNIT_SUPPORT) $(LIBRARY)
-	$(call quiet,CC,$<)mkdir -p $(@D) && $(CC) $(ALL_CFLAGS) $(CMOCKA_FLAGS) -Itests/unit -MMD -MP \
+	$(call quiet,CC,$<)mkdir -p $(@D) && $(CC) $(ALL_CFLAGS) $(CMOCKA_FLAGS) -Itests/unit -MD -MP \
 		-o $@ $< $(UNIT_SUPPORT) $(LIBRARY) $(LIBS) $(CMOCKA_LIBS)
 
 # The programs of tests/bpf/*.bpf.c are linked into one object, as the product's are.
 $(BUILD)/tests/bpf/%.bpf.o: tests/bpf/%.bpf.c
-	$(call quiet,BPF,$<)mkdir -p $(@D) && $(CLANG) $(BPF_CFLAGS) -Itests/bpf -MMD -MP -c -o $@ $<
+	$(call quiet,BPF,$<)mkdir -p $(@D) && $(CLANG) $(BPF_CFLAGS) -Itests/bpf -MD -MP -c -o $@ $<
 
 $(BUILD)/tests/bpf/mechanisms.o: $(BPF_TEST_OBJECTS)
 	$(call quiet,BPFLINK,$@)$(BPFTOOL) gen object $@ $^
@@ -76,11 +76,11 @@ $(MECHANISMS): $(BUILD)/tests/bpf/mechanisms.o
 		$(BPFTOOL) gen skeleton $< name mechanisms > $@.new && mv $@.new $@
 
 $(BUILD)/tests/bpf/%: tests/bpf/%.c $(BPF_SUPPORT) $(LIBRARY) $(MECHANISMS)
-	$(call quiet,CC,$<)mkdir -p $(@D) && $(CC) $(ALL_CFLAGS) $(CMOCKA_FLAGS) -Itests/bpf -Ibpf -MMD -MP \
+	$(call quiet,CC,$<)mkdir -p $(@D) && $(CC) $(ALL_CFLAGS) $(CMOCKA_FLAGS) -Itests/bpf -Ibpf -MD -MP \
 		-o $@ $< $(BPF_SUPPORT) $(LIBRARY) $(LIBS) $(CMOCKA_LIBS) -lm
 
 $(BUILD)/asan/user/%.o: user/%.c | $(SKELETON) $(PROTOBUF).h $(SYSCALL_NAMES)
-	$(call quiet,ASAN,$<)mkdir -p $(@D) && $(CC) $(ALL_CFLAGS) -O1 $(SANITIZE) -MMD -MP -c -o $@ $<
+	$(call quiet,ASAN,$<)mkdir -p $(@D) && $(CC) $(ALL_CFLAGS) -O1 $(SANITIZE) -MD -MP -c -o $@ $<
 
 $(BUILD)/asan/user/pprof.pb-c.o: $(PROTOBUF).h
 	$(call quiet,ASAN,$(PROTOBUF).c)mkdir -p $(@D) && $(CC) -O1 $(SANITIZE) -I$(BUILD)/generated \
@@ -91,7 +91,7 @@ $(BUILD)/asan/libpyebpf.a: $(ASAN_OBJECTS)
 
 $(BUILD)/asan/tests/unit/%: tests/unit/%.c $(UNIT_SUPPORT) $(BUILD)/asan/libpyebpf.a
 	$(call quiet,ASAN,$<)mkdir -p $(@D) && $(CC) $(ALL_CFLAGS) -O1 $(SANITIZE) $(CMOCKA_FLAGS) \
-		-Itests/unit -MMD -MP -o $@ $< $(UNIT_SUPPORT) $(BUILD)/asan/libpyebpf.a $(LIBS) $(CMOCKA_LIBS)
+		-Itests/unit -MD -MP -o $@ $< $(UNIT_SUPPORT) $(BUILD)/asan/libpyebpf.a $(LIBS) $(CMOCKA_LIBS)
 
 unit: $(UNIT_TESTS) $(ASAN_TESTS)
 	@V=$(V) tests/run_tests.sh $^
@@ -104,7 +104,7 @@ bpf-test: $(BPF_TESTS)
 # stays in build/fuzz/corpus; `make fuzz-merge` adds what is worth keeping to the committed corpus.
 $(BUILD)/fuzz/user/%.o: user/%.c | $(SKELETON) $(PROTOBUF).h $(SYSCALL_NAMES)
 	$(call quiet,FUZZ,$<)mkdir -p $(@D) && $(CLANG) $(ALL_CFLAGS) -O1 -fsanitize=fuzzer-no-link \
-		$(FUZZ_FLAGS) -MMD -MP -c -o $@ $<
+		$(FUZZ_FLAGS) -MD -MP -c -o $@ $<
 
 $(BUILD)/fuzz/user/pprof.pb-c.o: $(PROTOBUF).h
 	$(call quiet,FUZZ,$(PROTOBUF).c)mkdir -p $(@D) && $(CLANG) -O1 -fsanitize=fuzzer-no-link \
@@ -115,7 +115,7 @@ $(BUILD)/fuzz/libpyebpf.a: $(FUZZ_OBJECTS)
 
 $(BUILD)/tests/fuzz/%: tests/fuzz/%.c $(BUILD)/fuzz/libpyebpf.a
 	$(call quiet,FUZZ,$<)mkdir -p $(@D) && $(CLANG) $(ALL_CFLAGS) -O1 -fsanitize=fuzzer $(FUZZ_FLAGS) \
-		-MMD -MP -o $@ $< $(BUILD)/fuzz/libpyebpf.a $(LIBS)
+		-MD -MP -o $@ $< $(BUILD)/fuzz/libpyebpf.a $(LIBS)
 
 fuzz: $(FUZZERS)
 	@passed=0; for fuzzer in $^; do \

@@ -203,8 +203,20 @@ static int output_prepare(struct recording *recording, struct error *error)
 	return output_open(name, &recording->output, error);
 }
 
+/* Each file with native code is held open, and there may be hundreds. */
+static void descriptors_allow(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit))
+		return;
+	limit.rlim_cur = limit.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 static int native_open(struct recording *recording)
 {
+	descriptors_allow();
 	recording->modules = modules_new();
 	if (!recording->modules)
 		return -ENOMEM;
