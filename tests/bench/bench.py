@@ -21,6 +21,7 @@ from measure import (KernelStatistics, Pyebpf, Target, harness, interpreters, pe
 VERSIONS = [(3, 9), (3, 10), (3, 11), (3, 12), (3, 13), (3, 14), (3, 15)]
 RATES = [99, 999]
 DEPTHS = [20, 200]
+LEVELS = 6  # of callbacks
 
 
 def table(title, head, rows):
@@ -101,9 +102,23 @@ class Bench:
         table("BPF time of a sample of a running thread, by the kernel's bpf_stats (999 Hz)",
               ["interpreter", "depth", "µs a sample", "runs of the program", "expected"], rows)
 
-    def sample_cost(self, interpreter, depth):
+    def native_time(self):
+        """The limit is for 20 Python and 30 native frames; those of the interpreter count too."""
+        rows = []
+        for version in VERSIONS:
+            interpreter = self.versions.get(version)
+            if not interpreter:
+                continue
+            cost = self.sample_cost(interpreter, LEVELS, "callbacks")
+            recording = Pyebpf(self.directory, 999).recording()
+            rows.append([interpreter, *frames_by_kind(recording.running()), *cost])
+        table("BPF time of a sample with native frames, by bpf_stats (999 Hz)",
+              ["interpreter", "Python frames", "native frames shown", "µs a sample",
+               "runs of the program", "expected"], rows)
+
+    def sample_cost(self, interpreter, depth, kind="burn"):
         rate, seconds = 999, 3
-        with KernelStatistics(), Target(interpreter, "burn", depth) as target:
+        with KernelStatistics(), Target(interpreter, kind, depth) as target:
             profiler = Pyebpf(self.directory, rate)
             process = subprocess.Popen(profiler.command(target.pid, seconds),
                                        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -139,6 +154,30 @@ class Bench:
                 rows.append([key[1], key[0], runs, "%.0f ns" % (ns / runs)])
         table("BPF programs while only strangers switch (bpf_stats' own floor included)",
               ["program", "type", "runs in 1.5 s", "ns a run"], rows)
+
+    def native_tables(self):
+        """From the command's start until each file that is mapped has its unwind table."""
+        install_libraries()
+        rows = []
+        for kind in ("idle", "libraries"):
+            interpreter = interpreters.of_machine()  # finds Debian's packages
+            with Target(interpreter, kind, cpu=-1) as target:
+                mapped = mapped_code(target.pid)
+                runs = [self.tables_of(target.pid) for _ in range(5)]
+            facts = runs[-1]
+            ready = quartiles([1000 * each["tables_ready_s"] for each in runs])
+            rows.append([kind, facts["tables"], "%.0f MB" % (mapped / 1e6),
+                         "%.2f MB" % (facts["source_bytes"] / 1e6),
+                         "%.2f MB" % (facts["table_bytes"] / 1e6),
+                         "%.2f" % (facts["table_bytes"] / facts["source_bytes"]),
+                         "%.0f ms (%.0f … %.0f)" % (ready[1], ready[0], ready[2])])
+        table("Unwind tables", ["process", "files", "files' size", ".eh_frame", "tables", "ratio",
+                                "all ready after (quartiles)"], rows)
+
+    def tables_of(self, pid):
+        profiler = Pyebpf(self.directory, 99)
+        profiler.run(pid, 2)
+        return profiler.recording().report["profiler"]["native"]
 
     # What pyebpf itself needs --------------------------------------------------------------------
     def start(self):
@@ -200,6 +239,32 @@ class Bench:
                 "%d of %d" % (samples, rate * seconds), lost, "%.1f points" % (100 * error)]
 
 
+def frames_by_kind(samples):
+    """Median counts of Python and native frames of a sample."""
+    counts = [(sum(frame.python for frame in sample.stack),
+               sum(frame.native for frame in sample.stack)) for sample in samples]
+    return [statistics.median(each) for each in zip(*counts)]
+
+
+def install_libraries():
+    """300 MB of native code, from Debian."""
+    packages = ["python3-numpy", "python3-scipy", "python3-pandas", "libllvm14", "libclang-cpp14",
+                "libclang1-14"]
+    missing = [each for each in packages if subprocess.run(
+        ["dpkg-query", "-W", each], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode]
+    if missing:
+        subprocess.run(["apt-get", "install", "-y", "--no-install-recommends", *missing],
+                       check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+def mapped_code(pid):
+    """Bytes of the files that a process maps to execute."""
+    with open("/proc/%d/maps" % pid) as file:
+        paths = {line.split(None, 5)[5].strip() for line in file if "xp" in line.split()[1]
+                 and len(line.split(None, 5)) > 5}
+    return sum(os.path.getsize(path) for path in paths if os.path.exists(path))
+
+
 def own_cpu(runs):
     return "%.2f %% of a CPU" % (100 * statistics.median(run["cpu"] for run in runs))
 
@@ -221,7 +286,7 @@ def main():
     parser.add_argument("--turns", type=int, default=7, help="times the profiler is attached")
     parser.add_argument("--seconds", type=int, default=3, help="length of each")
     parser.add_argument("--only", action="append", help="a part: cpu_bound, blocking, others, "
-                        "bpf_time, hook_time, start")
+                        "bpf_time, native_time, native_tables, hook_time, start")
     options = parser.parse_args()
     if os.geteuid() != 0:
         sys.exit("the benchmarks need root, as recording does")
@@ -230,7 +295,8 @@ def main():
     with tempfile.TemporaryDirectory(prefix="pyebpf-bench-") as directory:
         bench = Bench(options, directory)
         parts = ["peers"] if options.peers else options.only or [
-            "cpu_bound", "blocking", "others", "bpf_time", "hook_time", "start"]
+            "cpu_bound", "blocking", "others", "bpf_time", "native_time", "native_tables",
+            "hook_time", "start"]
         with KernelStatistics("0"):  # each part that needs them switches them on
             for part in parts:
                 getattr(bench, part)()

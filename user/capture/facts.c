@@ -78,3 +78,15 @@ void facts_end(struct profile *profile, uint64_t start_ns, uint64_t end_ns)
 	profile->facts.profiler_cpu_ns = nanoseconds(usage.ru_utime) + nanoseconds(usage.ru_stime);
 	profile->facts.profiler_rss_bytes = usage.ru_maxrss * 1024LL;
 }
+
+void facts_add_tables(struct profile *profile, const struct unwinder *unwinder, uint64_t begin_ns)
+{
+	struct unwinder_costs costs;
+
+	unwinder_measure(unwinder, &costs);
+	profile->facts.tables = costs.files;
+	profile->facts.table_bytes = costs.table_bytes + costs.list_bytes;
+	profile->facts.table_source_bytes = costs.source_bytes;
+	if (costs.ready_ns > begin_ns)
+		profile->facts.tables_ready_ns = costs.ready_ns - begin_ns;
+}

@@ -282,15 +282,18 @@ int session_probe_free(struct session *session, pid_t pid, const char *file, uin
 int session_write_blocks(int descriptor, uint32_t first, const struct unwind_block *blocks,
 			 uint32_t count)
 {
-	uint32_t i;
+	uint32_t *indices = calloc(count ? count : 1, sizeof(*indices));
+	uint32_t done = count, i;
+	int error = 0;
 
-	for (i = 0; i < count; i++) {
-		uint32_t index = first + i;
-
-		if (bpf_map_update_elem(descriptor, &index, &blocks[i], BPF_ANY))
-			return -errno;
-	}
-	return 0;
+	if (!indices)
+		return -ENOMEM;
+	for (i = 0; i < count; i++)
+		indices[i] = first + i;
+	if (count && bpf_map_update_batch(descriptor, indices, blocks, &done, NULL))
+		error = -errno;
+	free(indices);
+	return error;
 }
 
 int session_add_chunk(struct session *session, uint32_t number, const struct unwind_block *blocks,

@@ -340,24 +340,34 @@ bool unwinder_pending(const struct unwinder *unwinder)
 	return unwinder->work;
 }
 
+/* Makes some tables. Without memory or chunks for them stacks stay short, which is counted. */
+static bool tables_make(struct unwinder *unwinder, int64_t deadline)
+{
+	struct batch batch = {0};
+	int error = batch_fill(unwinder, &batch, deadline);
+	bool more;
+
+	if (!error)
+		error = batch_publish(unwinder, &batch);
+	if (error)
+		unwinder->tabled = modules_count(unwinder->modules);
+	more = batch.count || unwinder->tabled < modules_count(unwinder->modules);
+	free(batch.blocks);
+	free(batch.modules);
+	return more;
+}
+
 bool unwinder_poll(struct unwinder *unwinder)
 {
 	int64_t deadline = now_ms() + UNWINDER_SLICE_MS;
-	struct batch batch = {0};
-	int error;
+	bool more;
 
 	if (!unwinder->work)
 		return false;
-	unwinder->work = spaces_refresh(unwinder, deadline);
-	error = batch_fill(unwinder, &batch, deadline);
-	if (!error)
-		error = batch_publish(unwinder, &batch);
-	free(batch.blocks);
-	free(batch.modules);
-	if (error) /* without memory or chunks stacks stay short, which is counted */
-		unwinder->tabled = modules_count(unwinder->modules);
-	else if (batch.count || unwinder->tabled < modules_count(unwinder->modules))
-		unwinder->work = true;
+	more = spaces_refresh(unwinder, deadline);
+	unwinder->work = tables_make(unwinder, deadline) || more;
+	if (!unwinder->work && !unwinder->costs.ready_ns)
+		unwinder->costs.ready_ns = (uint64_t)now_ms() * 1000000;
 	return unwinder->work;
 }
 

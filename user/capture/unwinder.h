@@ -45,6 +45,8 @@ struct unwinder_costs {
 	uint64_t list_bytes;   /* of all lists */
 	uint64_t source_bytes; /* of the .eh_frame sections that the tables were made of */
 	uint32_t files;
+	uint64_t
+		ready_ns; /* CLOCK_MONOTONIC at which there was nothing left to do, first; 0: never */
 };
 
 void unwinder_measure(const struct unwinder *unwinder, struct unwinder_costs *costs);

@@ -61,8 +61,9 @@ struct recording {
 	struct output output;
 	struct child child;
 	sigset_t old_mask;
-	int signals; /* signalfd of those that end a recording */
-	uint64_t start_ns;
+	int signals;       /* signalfd of those that end a recording */
+	uint64_t begin_ns; /* of the command */
+	uint64_t start_ns; /* of the recording */
 	bool progress_shown;
 };
 
@@ -384,6 +385,8 @@ static int capture_end(struct recording *recording, struct error *error)
 	if (result)
 		return error_set(error, result, "no memory for the profile");
 	facts_end(profile, recording->start_ns, end_ns);
+	if (recording->unwinder)
+		facts_add_tables(profile, recording->unwinder, recording->begin_ns);
 	return 0;
 }
 
@@ -474,7 +477,7 @@ static void recording_remark(struct recording *recording)
 int command_record(int argc, char **argv)
 {
 	struct record_arguments arguments = {.rate_hz = RATE_DEFAULT, .native = true};
-	struct recording recording = {.arguments = &arguments, .signals = -1};
+	struct recording recording = {.arguments = &arguments, .signals = -1, .begin_ns = now_ns()};
 	struct error error = {""};
 	int result, written;
 

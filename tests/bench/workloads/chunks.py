@@ -2,6 +2,9 @@
 """Does the same piece of work again and again, and keeps when each began and how long it took.
 
   burn DEPTH   pure Python under DEPTH frames of distinct functions
+  callbacks N  pure Python at the end of N calls of sorted() with a key in Python, each from three
+               Python frames: about 3 N Python frames, and some native ones for each sorted()
+  libraries    sleeps, with numpy, scipy, pandas, LLVM and clang mapped, and now and then computes
   block        two threads on one CPU that wake each other about 20,000 times a second
   switch       two processes on one CPU that wake each other as fast as they can
   shares       three functions in shares of 60, 30 and 10
@@ -62,6 +65,38 @@ def calibrate(seconds):
 def burn(depth):
     call, n = tower(depth), calibrate(0.020)
     return {"chunks": loop(lambda: call(n))}
+
+
+def callbacks(levels):
+    """What the innermost function computes is found on the stack of all the others."""
+    space, n = {"spin": spin}, calibrate(0.020)
+    exec("def key_0(n):\n    return spin(n)\n", space)
+    for i in range(1, levels + 1):
+        exec("def outer_%d(n):\n    return inner_%d(n)\n"
+             "def inner_%d(n):\n    sorted([n], key=key_%d)\n    return 0\n"
+             "def key_%d(n):\n    return outer_%d(n)\n" % (i, i, i, i - 1, i, i), space)
+    call = space["outer_%d" % levels]
+    return {"chunks": loop(lambda: call(n))}
+
+
+def libraries():
+    import ctypes
+    import glob
+
+    import numpy
+    import pandas  # noqa: F401
+    import scipy.fft
+    import scipy.linalg
+    import scipy.optimize
+    import scipy.sparse.linalg
+    import scipy.spatial
+    import scipy.special
+    import scipy.stats  # noqa: F401
+    for pattern in ("libLLVM-*.so.1", "libclang-cpp.so.*", "libclang-*.so.*"):
+        for path in glob.glob("/usr/lib/x86_64-linux-gnu/" + pattern):
+            ctypes.CDLL(path)
+    matrix = numpy.random.rand(200, 200)
+    return {"chunks": loop(lambda: matrix @ matrix)}
 
 
 class PingPong:
@@ -182,7 +217,8 @@ def main():
     if cpu >= 0:
         os.sched_setaffinity(0, {cpu})
     sys.setrecursionlimit(10000)
-    result = burn(int(sys.argv[3])) if kind == "burn" else globals()[kind]()
+    with_number = kind in ("burn", "callbacks")
+    result = globals()[kind](int(sys.argv[3])) if with_number else globals()[kind]()
     print(json.dumps(result), flush=True)
     os._exit(0)
 
