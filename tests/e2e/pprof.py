@@ -58,8 +58,12 @@ def message(data, repeated=()):
     return result
 
 
+KERNEL = "[kernel.kallsyms]"
+NO_CODE = 4096  # addresses below are of frames that are none, but say something of the stack
+
+
 class Frame(tuple):
-    """(name, file, first line, line), and whether it is Python."""
+    """(name, file, first line, line), whether it is Python, and what is native: module, address."""
 
     __slots__ = ()
     name = property(lambda self: self[0])
@@ -67,6 +71,11 @@ class Frame(tuple):
     first = property(lambda self: self[2])
     line = property(lambda self: self[3])
     python = property(lambda self: self[4])
+    module = property(lambda self: self[5])   # path of the mapped file; "": in none
+    address = property(lambda self: self[6])  # in the module's own addresses
+    kernel = property(lambda self: self.module == KERNEL)
+    native = property(lambda self: not self.python and not self.kernel)
+    notice = property(lambda self: self.native and not self.module and self.address < NO_CODE)
 
 
 class Sample:
@@ -112,17 +121,19 @@ class Profile:
         return result
 
     def frame(self, location):
-        mapping = location.get(2, 0)
+        mapping, address = location.get(2, 0), location.get(3, 0)
         assert not mapping or mapping in self.mappings
+        module = self.text(self.mappings[mapping].get(5, 0)) if mapping else ""
         if not location[4]:
-            return [Frame((hex(location.get(3, 0)), "", 0, 0, False))]
+            return [Frame((hex(address), "", 0, 0, False, module, address))]
         result = []
         for line in map(message, location[4]):
             function = self.functions[line[1]]
             name, system, file = (self.text(function.get(i, 0)) for i in (2, 3, 4))
             assert not system, "system_name must stay empty: " + system
-            python = not mapping and not location.get(3, 0)
-            result.append(Frame((name, file, function.get(5, 0), signed(line.get(2, 0)), python)))
+            python = not mapping and not address
+            result.append(Frame((name, file, function.get(5, 0), signed(line.get(2, 0)), python,
+                                 module, address)))
         return result[::-1]
 
     def sample(self, data):

@@ -19,18 +19,55 @@ __attribute__((unused)) static uint32_t made_string(struct profile *profile, con
 	return id;
 }
 
-/* A location whose function begins at `start` and is at `line`. */
+/* A location whose function begins at `start` and is at `line`. Native: of the module `file`. */
 __attribute__((unused)) static uint32_t made_frame(struct profile *profile, enum function_kind kind,
 						   const char *name, const char *file, int start,
 						   int line)
 {
 	struct profile_function function = {made_string(profile, name), made_string(profile, file),
-					    start, kind};
+					    start, kind, 0};
 	struct profile_location location = {0, line, 0};
 	uint32_t id;
 
 	if (kind != KIND_PYTHON)
 		location.address = 0xffffffff81000000 + (uint64_t)line;
+	if (kind == KIND_NATIVE)
+		location = (struct profile_location){.address = 0x1000 + (uint64_t)line};
+	if ((kind == KIND_NATIVE &&
+	     profile_module(profile, function.filename, 0, &function.module)) ||
+	    profile_function(profile, &function, &location.function) ||
+	    profile_location(profile, &location, &id))
+		abort();
+	return id;
+}
+
+/* A native function's location at an address of a file; `source` and `line`: "" and 0: not known. */
+__attribute__((unused)) static uint32_t made_native(struct profile *profile, const char *name,
+						    const char *path, const char *build_id,
+						    uint64_t address, const char *source, int line)
+{
+	struct profile_function function = {.name = made_string(profile, name),
+					    .kind = KIND_NATIVE};
+	struct profile_location location = {.line = line, .address = address};
+	uint32_t id;
+
+	function.filename = made_string(profile, *source ? source : path);
+	if (profile_module(profile, made_string(profile, path), made_string(profile, build_id),
+			   &function.module) ||
+	    profile_function(profile, &function, &location.function) ||
+	    profile_location(profile, &location, &id))
+		abort();
+	return id;
+}
+
+/* A frame that tells of a stack, as the capture adds it. */
+__attribute__((unused)) static uint32_t made_notice(struct profile *profile, const char *text)
+{
+	struct profile_function function = {.name = made_string(profile, text),
+					    .kind = KIND_NATIVE};
+	struct profile_location location = {0};
+	uint32_t id;
+
 	if (profile_function(profile, &function, &location.function) ||
 	    profile_location(profile, &location, &id))
 		abort();
@@ -170,6 +207,95 @@ __attribute__((unused)) static struct profile *made_worker(void)
 	key.thread = made_string(profile, "blas");
 	made_sample(profile, key, &deflate, 1, 1000 * MILLISECOND, 0);
 	made_ledger(profile, 0, 4245, 1000 * MILLISECOND);
+	return profile;
+}
+
+/* A lambda as libiberty spells it. */
+#define MADE_LAMBDA "void sort_by<int>(int*, int)::{lambda(int, int)#1}::operator()(int, int) const"
+
+/*
+ * A program of 12 s whose Python calls C, which calls back into Python. Its main thread has
+ *
+ *   train (Python) > MADE_LAMBDA (C++) > Model.key (Python) > deflate (C) > the kernel
+ *
+ * in that one process; a library that was replaced while it was mapped, so that two files have one
+ * path and one function name; recursion through both languages; waits and the collector inside of
+ * C; and a thread without Python. Self times, in ms:
+ *
+ *   Model.key 4900: 1000 Python; 3000 in deflate, old, 500 of the kernel below it; 100 in deflate in
+ *     recursion; 100 in code without a file; 200 of garbage collection
+ *   train 2700: 2000 in the lambda, 400 in deflate, new; 300 in poll
+ *   receive (a library's) 2000: waiting for a socket, called by C that Model.key called
+ *   lock of Model.key 500: for the GIL
+ *   thread "blas" 1500, in dgemm
+ */
+__attribute__((unused)) static struct profile *made_mixed(void)
+{
+	static const char libz[] = "/usr/lib/libz.so.1", libc[] = "/usr/lib/libc.so.6";
+	static const char python[] = "/usr/bin/python3.11";
+	struct profile *profile = profile_new();
+	struct profile_key key = {0};
+	uint32_t main, train, lambda, model, old, new, fault, receive, poll, schedule, gil, collect;
+	uint32_t dgemm, jit;
+
+	if (!profile)
+		abort();
+	made_facts(profile);
+	key.process = made_process(profile, 7, "train.py");
+	main = made_frame(profile, KIND_PYTHON, "main", "/srv/train.py", 10, 12);
+	train = made_frame(profile, KIND_PYTHON, "train", "/srv/train.py", 30, 40);
+	model = made_frame(profile, KIND_PYTHON, "Model.key", "/srv/model.py", 5, 6);
+	receive = made_frame(profile, KIND_PYTHON, "receive", "/usr/lib/python3.11/socket.py", 700,
+			     706);
+	lambda = made_native(profile, MADE_LAMBDA, "/srv/_sort.cpython-311-x86_64-linux-gnu.so",
+			     "cafe", 0x2345, "/src/sort.cc", 12);
+	old = made_native(profile, "deflate", libz, "aa11aa11aa11", 0x5010, "", 0);
+	new = made_native(profile, "deflate", libz, "bb22bb22bb22", 0x5010, "", 0);
+	poll = made_native(profile, "poll", libc, "cc33", 0xf0000, "", 0);
+	gil = made_native(profile, "take_gil", python, "dd44", 0x412345, "", 0);
+	collect = made_native(profile, "gc_collect_main", python, "dd44", 0x423456, "", 0);
+	dgemm = made_native(profile, "dgemm", "/usr/lib/libopenblas.so.0", "", 0x99, "", 0);
+	jit = made_native(profile, "py::jitted", "", "", 0x7f0000001000, "", 0);
+	fault = made_frame(profile, KIND_KERNEL, "handle_mm_fault", "[kernel.kallsyms]", 0, 7);
+	schedule = made_frame(profile, KIND_KERNEL, "schedule", "[kernel.kallsyms]", 0, 9);
+
+#define MADE(milliseconds, waits, ...)                       \
+	made_sample(profile, key, (uint32_t[]){__VA_ARGS__}, \
+		    sizeof((uint32_t[]){__VA_ARGS__}) / 4, (milliseconds)*MILLISECOND, waits)
+	key.tid = 7;
+	key.thread = made_string(profile, "train");
+	key.state = STATE_RUNNING;
+	key.leaf = LEAF_PYTHON;
+	MADE(1000, 0, model, lambda, train, main);
+	key.leaf = LEAF_NATIVE;
+	MADE(2500, 0, old, model, lambda, train, main);
+	MADE(2000, 0, lambda, train, main);
+	MADE(400, 0, new, train, main);
+	MADE(100, 0, old, model, old, model, lambda, train, main);
+	MADE(100, 0, jit, model, lambda, train, main);
+	key.leaf = LEAF_KERNEL;
+	MADE(500, 0, fault, old, model, lambda, train, main);
+	key.leaf = LEAF_GC;
+	MADE(200, 0, collect, model, lambda, train, main);
+	key.leaf = LEAF_PYTHON;
+	key.state = STATE_SOCKET;
+	key.target = made_string(profile, "127.0.0.1:5432");
+	MADE(2000, 50, schedule, poll, receive, lambda, model, lambda, train, main);
+	key.target = 0;
+	key.state = STATE_POLL;
+	MADE(300, 3, schedule, poll, made_notice(profile, "[native frames missing]"), train, main);
+	key.state = STATE_GIL;
+	MADE(500, 10, schedule, gil, model, lambda, train, main);
+	made_ledger(profile, 0, 7, 9600 * MILLISECOND);
+
+	key = (struct profile_key){.tid = 8, .state = STATE_RUNNING, .leaf = LEAF_NATIVE};
+	key.thread = made_string(profile, "blas");
+	MADE(1500, 0, dgemm, made_notice(profile, "[stack cut]"));
+	key.state = STATE_LOCK;
+	key.leaf = LEAF_PYTHON;
+	MADE(900, 1, made_notice(profile, "[no Python frame]"));
+	made_ledger(profile, 0, 8, 2400 * MILLISECOND);
+#undef MADE
 	return profile;
 }
 

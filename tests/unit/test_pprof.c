@@ -134,6 +134,15 @@ static void compare_ledgers(const struct profile *a, const struct profile *b)
 	}
 }
 
+static void compare_modules(const struct profile *a, const struct profile *b, uint32_t in_a,
+			    uint32_t in_b)
+{
+	assert_string_equal(a->strings[a->modules[in_a].path], b->strings[b->modules[in_b].path]);
+	assert_string_equal(a->strings[a->modules[in_a].build_id],
+			    b->strings[b->modules[in_b].build_id]);
+	assert_int_equal(in_a == 0, in_b == 0);
+}
+
 static void compare_stacks(const struct profile *a, const struct profile *b, uint32_t in_a,
 			   uint32_t in_b)
 {
@@ -153,6 +162,8 @@ static void compare_stacks(const struct profile *a, const struct profile *b, uin
 				    b->strings[b->functions[y->function].name]);
 		assert_string_equal(a->strings[a->functions[x->function].filename],
 				    b->strings[b->functions[y->function].filename]);
+		compare_modules(a, b, a->functions[x->function].module,
+				b->functions[y->function].module);
 	}
 }
 
@@ -162,6 +173,7 @@ static void compare(const struct profile *a, const struct profile *b)
 
 	compare_facts(a, b);
 	compare_ledgers(a, b);
+	assert_int_equal(a->module_count, b->module_count);
 	assert_int_equal(a->function_count, b->function_count);
 	assert_int_equal(a->location_count, b->location_count);
 	assert_int_equal(a->sample_count, b->sample_count);
@@ -191,6 +203,20 @@ static void test_round_trip(void **state)
 	compare(profile, again);
 	profile_free(profile);
 	profile_free(again);
+}
+
+/* Kernel, native and Python frames in turn; two files of one path; code without a file; notices. */
+static void test_round_trip_mixed(void **state)
+{
+	struct profile *profile = made_mixed(), *again = read_back(profile), *once_more;
+
+	compare(profile, again);
+	assert_int_equal(again->module_count, 7);
+	once_more = read_back(again);
+	compare(profile, once_more);
+	profile_free(profile);
+	profile_free(again);
+	profile_free(once_more);
 }
 
 static void test_round_trip_empty(void **state)
@@ -291,6 +317,53 @@ static void test_pprof_rules(void **state)
 	profile_free(profile);
 }
 
+/* Readers place native code by mappings, and tell what has none apart by its address or lines. */
+static void test_pprof_mappings(void **state)
+{
+	struct profile *profile = made_mixed();
+	Pprof__Profile *message = unpacked(profile);
+	const Pprof__Location *location;
+	const Pprof__Mapping *mapping;
+	enum function_kind kind;
+	int native = 0, notices = 0;
+	size_t at;
+
+	/* Six modules and the kernel, the program first. */
+	assert_int_equal(message->n_mapping, 7);
+	assert_string_equal(text_of(message, message->mapping[0]->filename), "/usr/bin/python3.11");
+	assert_string_equal(text_of(message, message->mapping[0]->build_id), "dd44");
+	assert_string_equal(text_of(message, message->mapping[6]->filename), "[kernel.kallsyms]");
+	for (at = 0; at < message->n_mapping; at++) {
+		mapping = message->mapping[at];
+		assert_int_equal(mapping->id, at + 1);
+		assert_true(mapping->memory_start < mapping->memory_limit);
+		assert_true(mapping->memory_start % 4096 == 0);
+		assert_int_equal(mapping->file_offset, at < 6 ? mapping->memory_start : 0);
+		assert_true(mapping->has_functions);
+		assert_string_not_equal(text_of(message, mapping->filename), "");
+	}
+	for (at = 0; at < message->n_location; at++) {
+		location = message->location[at];
+		kind = profile->functions[location->line[0]->function_id - 1].kind;
+		if (location->mapping_id) {
+			mapping = message->mapping[location->mapping_id - 1];
+			assert_true(location->address >= mapping->memory_start);
+			assert_true(location->address < mapping->memory_limit);
+			native += kind == KIND_NATIVE;
+		} else if (kind == KIND_NATIVE) {
+			assert_int_not_equal(location->address, 0);
+			notices += location->address < 4096;
+		} else {
+			assert_int_equal(kind, KIND_PYTHON);
+			assert_int_equal(location->address, 0);
+		}
+	}
+	assert_int_equal(native, 7);
+	assert_int_equal(notices, 3);
+	pprof__profile__free_unpacked(message, NULL);
+	profile_free(profile);
+}
+
 /* Packs the message and has it read; returns the reason why it was refused, which it must be. */
 static const char *refusal(const Pprof__Profile *message)
 {
@@ -358,6 +431,41 @@ static void test_dangling(void **state)
 	profile_free(profile);
 }
 
+static void test_dangling_modules(void **state)
+{
+	struct profile *profile = made_mixed();
+	Pprof__Profile *message = unpacked(profile);
+	int64_t none = (int64_t)message->n_string_table;
+	Pprof__Location *native = NULL, *python = message->location[0], extra;
+	Pprof__Location **locations = message->location, *grown[64];
+	size_t at;
+
+	for (at = 0; at < message->n_location; at++)
+		if (message->location[at]->mapping_id == 2)
+			native = message->location[at];
+	assert_non_null(native);
+	REFUSED(message->mapping[0]->build_id, none, "string that it does not have");
+	REFUSED(message->mapping[0]->build_id, -1, "string that it does not have");
+	REFUSED(message->mapping[6]->filename, INT64_MIN, "string that it does not have");
+	/* One more location of a function, that says something else of it. */
+	assert_true(message->n_location < 64);
+	memcpy(grown, locations, message->n_location * sizeof(*grown));
+	message->location = grown;
+	grown[message->n_location] = &extra;
+	extra = *native;
+	extra.id = ++message->n_location;
+	REFUSED(extra.mapping_id, 1, "a function is in two files");
+	REFUSED(extra.mapping_id, 7, "a function is of two kinds");
+	REFUSED(extra.mapping_id, 0, "a function is in two files");
+	extra = *python;
+	extra.id = message->n_location;
+	REFUSED(extra.address, 5, "a function is of two kinds");
+	message->location = locations;
+	message->n_location--;
+	pprof__profile__free_unpacked(message, NULL);
+	profile_free(profile);
+}
+
 /* Puts another text in the place of the one that starts so. */
 static void replace(Pprof__Profile *message, const char *start, const char *with)
 {
@@ -378,7 +486,7 @@ static void test_comments(void **state)
 	static const struct {
 		const char *start, *with, *reason;
 	} cases[] = {
-		{"pyebpf recording: ", "pyebpf recording: 2", "newer pyebpf"},
+		{"pyebpf recording: ", "pyebpf recording: 3", "newer pyebpf"},
 		{"pyebpf recording: ", "pyebpf recording: x", "makes no sense"},
 		{"pyebpf recording: ", "pyebpf recording: 99999999999999999999", "makes no sense"},
 		{"pyebpf recording: ", "made by another", "pyebpf did not record it"},
@@ -429,6 +537,59 @@ static void test_comments(void **state)
 	profile_free(profile);
 }
 
+/*
+ * Recordings of format 1: mappings without build-ids, and one without a name for what was in no
+ * file, at address 0.
+ */
+static void test_old_format(void **state)
+{
+	struct profile *profile = made_mixed(), *again = NULL;
+	Pprof__Profile *message = unpacked(profile);
+	Pprof__Mapping **mappings = message->mapping, *grown[8], unnamed = PPROF__MAPPING__INIT;
+	size_t at, size;
+	uint32_t notices = 0, in_a_file = 0;
+	uint8_t *data;
+
+	replace(message, "pyebpf recording: ", "pyebpf recording: 1");
+	unnamed.id = 8;
+	memcpy(grown, mappings, 7 * sizeof(*grown));
+	grown[7] = &unnamed;
+	for (at = 0; at < 7; at++) {
+		grown[at]->build_id = 0;
+		grown[at]->file_offset = 0;
+	}
+	for (at = 0; at < message->n_location; at++)
+		if (!message->location[at]->mapping_id && message->location[at]->address) {
+			message->location[at]->mapping_id = 8;
+			message->location[at]->address = 0;
+		}
+	message->mapping = grown;
+	message->n_mapping = 8;
+	size = pprof__profile__get_packed_size(message);
+	data = malloc(size);
+	assert_non_null(data);
+	pprof__profile__pack(message, data);
+	assert_int_equal(pprof_parse(data, size, &again, NULL), 0);
+	assert_int_equal(again->sample_count, profile->sample_count);
+	for (at = 0; at < again->function_count; at++) {
+		notices += profile_is_notice(again, (uint32_t)at);
+		in_a_file += again->functions[at].module != 0;
+	}
+	assert_int_equal(notices, 3);
+	assert_int_equal(in_a_file, 6); /* the two files of one path cannot be told apart */
+	assert_int_equal(again->module_count, 6);
+	for (at = 0; at < again->location_count; at++)
+		if (!again->functions[again->locations[at].function].module &&
+		    again->functions[again->locations[at].function].kind == KIND_NATIVE)
+			assert_int_equal(again->locations[at].address, 0);
+	profile_free(again);
+	free(data);
+	message->mapping = mappings;
+	message->n_mapping = 7;
+	pprof__profile__free_unpacked(message, NULL);
+	profile_free(profile);
+}
+
 static void refuse_file(const void *data, size_t size, int code, const char *reason)
 {
 	struct profile *profile = NULL;
@@ -470,9 +631,9 @@ static void test_bad_files(void **state)
 }
 
 /* Every single-byte change and every cut of a recording is read or refused, never a crash. */
-static void test_changed_bytes(void **state)
+static void change_bytes(struct profile *profile)
 {
-	struct profile *profile = made_worker(), *again;
+	struct profile *again;
 	Pprof__Profile *message = unpacked(profile);
 	size_t size = pprof__profile__get_packed_size(message), at;
 	uint8_t *data = malloc(size), *copy;
@@ -503,6 +664,12 @@ static void test_changed_bytes(void **state)
 	profile_free(profile);
 }
 
+static void test_changed_bytes(void **state)
+{
+	change_bytes(made_worker());
+	change_bytes(made_mixed());
+}
+
 static void test_write_errors(void **state)
 {
 	struct profile *profile = made_worker();
@@ -520,12 +687,16 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_round_trip),
+		cmocka_unit_test(test_round_trip_mixed),
 		cmocka_unit_test(test_round_trip_empty),
 		cmocka_unit_test(test_round_trip_same_process_twice),
 		cmocka_unit_test(test_round_trip_odd_names),
 		cmocka_unit_test(test_pprof_rules),
+		cmocka_unit_test(test_pprof_mappings),
 		cmocka_unit_test(test_dangling),
+		cmocka_unit_test(test_dangling_modules),
 		cmocka_unit_test(test_comments),
+		cmocka_unit_test(test_old_format),
 		cmocka_unit_test(test_bad_files),
 		cmocka_unit_test(test_changed_bytes),
 		cmocka_unit_test(test_write_errors),

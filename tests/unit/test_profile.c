@@ -105,7 +105,7 @@ static void test_samples(void **state)
 static void test_owner(void **state)
 {
 	struct profile *profile = profile_new();
-	uint32_t frames[3], id;
+	uint32_t frames[5], id;
 
 	frames[0] = made_frame(profile, KIND_KERNEL, "k", "[kernel]", 0, 0);
 	frames[1] = made_frame(profile, KIND_NATIVE, "n", "/lib/n.so", 0, 0);
@@ -114,8 +114,58 @@ static void test_owner(void **state)
 	assert_int_equal(profile_stack_owner(profile, id), frames[2]);
 	assert_int_equal(profile_stack(profile, frames, 2, &id), 0);
 	assert_int_equal(profile_stack_owner(profile, id), -1);
+	frames[3] = frames[1];
+	frames[4] = made_frame(profile, KIND_PYTHON, "outer", "p.py", 5, 6);
+	assert_int_equal(profile_stack(profile, frames, 5, &id), 0);
+	assert_int_equal(profile_stack_owner(profile, id), frames[2]);
+	assert_int_equal(profile_stack(profile, frames + 3, 2, &id), 0);
+	assert_int_equal(profile_stack_owner(profile, id), frames[4]);
 	assert_int_equal(profile_stack(profile, NULL, 0, &id), 0);
 	assert_int_equal(profile_stack_owner(profile, id), -1);
+	profile_free(profile);
+}
+
+/* Two files of one path stay apart, and so do their functions of one name. */
+static void test_modules(void **state)
+{
+	struct profile *profile = profile_new();
+	uint32_t path, old_id, new_id, none, old, new, again, function[3];
+
+	assert_int_equal(profile->module_count, 1);
+	assert_int_equal(profile_module(profile, 0, 0, &none), 0);
+	assert_int_equal(none, 0);
+	path = made_string(profile, "/usr/lib/libz.so.1");
+	old_id = made_string(profile, "aa11");
+	new_id = made_string(profile, "bb22");
+	assert_int_equal(profile_module(profile, path, old_id, &old), 0);
+	assert_int_equal(profile_module(profile, path, new_id, &new), 0);
+	assert_int_equal(profile_module(profile, path, old_id, &again), 0);
+	assert_int_equal(old, 1);
+	assert_int_equal(new, 2);
+	assert_int_equal(again, old);
+	assert_int_equal(profile->module_count, 3);
+	assert_string_equal(profile->strings[profile->modules[new].build_id], "bb22");
+
+	made_native(profile, "deflate", "/usr/lib/libz.so.1", "aa11", 0x10, "", 0);
+	made_native(profile, "deflate", "/usr/lib/libz.so.1", "bb22", 0x10, "", 0);
+	made_native(profile, "deflate", "/usr/lib/libz.so.1", "aa11", 0x20, "", 0);
+	assert_int_equal(profile->module_count, 3);
+	assert_int_equal(profile->function_count, 2);
+	assert_int_equal(profile->location_count, 3);
+
+	made_native(profile, "crc32", "/usr/lib/libz.so.1", "aa11", 0x30, "/src/crc32.c", 7);
+	function[0] = profile->function_count - 1;
+	assert_string_equal(profile_code_file(profile, function[0]), "/usr/lib/libz.so.1");
+	assert_false(profile_is_notice(profile, function[0]));
+	made_notice(profile, "[stack cut]");
+	function[1] = profile->function_count - 1;
+	assert_string_equal(profile_code_file(profile, function[1]), "");
+	assert_true(profile_is_notice(profile, function[1]));
+	made_native(profile, PROFILE_GENERATED, "", "", 0, "", 0);
+	assert_false(profile_is_notice(profile, profile->function_count - 1));
+	made_native(profile, "[unknown]", "/usr/lib/libz.so.1", "aa11", 0x40, "", 0);
+	function[2] = profile->function_count - 1;
+	assert_false(profile_is_notice(profile, function[2]));
 	profile_free(profile);
 }
 
@@ -123,6 +173,7 @@ static void test_narrow(void **state)
 {
 	struct profile *profile = made_worker(), *narrow;
 	struct profile_key key = {.tid = 77, .state = STATE_FILE};
+	struct narrowing to = {.pid = 77};
 	struct error error;
 	uint32_t at;
 
@@ -130,7 +181,7 @@ static void test_narrow(void **state)
 	made_sample(profile, key, NULL, 0, 5, 1);
 	made_ledger(profile, key.process, 77, 5);
 
-	assert_int_equal(profile_narrow(profile, 77, 0, &narrow, &error), 0);
+	assert_int_equal(profile_narrow(profile, &to, &narrow, &error), 0);
 	assert_int_equal(narrow->process_count, 1);
 	assert_int_equal(narrow->thread_count, 1);
 	assert_int_equal(narrow->threads[0].process, 0);
@@ -139,7 +190,8 @@ static void test_narrow(void **state)
 	assert_int_equal(narrow->samples[0].waits, 1);
 	profile_free(narrow);
 
-	assert_int_equal(profile_narrow(profile, 0, 4242, &narrow, &error), 0);
+	to = (struct narrowing){.tid = 4242};
+	assert_int_equal(profile_narrow(profile, &to, &narrow, &error), 0);
 	assert_int_equal(narrow->process_count, 1);
 	assert_int_equal(narrow->thread_count, 1);
 	assert_int_equal(narrow->sample_count, 6);
@@ -148,19 +200,83 @@ static void test_narrow(void **state)
 	profile_free(narrow);
 
 	narrow = NULL;
-	assert_int_equal(profile_narrow(profile, 1, 0, &narrow, &error), -ESRCH);
+	to = (struct narrowing){.pid = 1, .python_only = true};
+	assert_int_equal(profile_narrow(profile, &to, &narrow, &error), -ESRCH);
 	assert_string_equal(error.text, "no process 1 in the recording");
-	assert_int_equal(profile_narrow(profile, 77, 4242, &narrow, &error), -ESRCH);
+	to = (struct narrowing){.pid = 77, .tid = 4242};
+	assert_int_equal(profile_narrow(profile, &to, &narrow, &error), -ESRCH);
+	assert_string_equal(error.text, "no thread 4242 in the recording");
 	assert_null(narrow);
+	profile_free(profile);
+}
+
+/* Sum of the samples in a state whose stacks have so many frames. */
+static int64_t depth_ns(const struct profile *profile, enum state state, uint32_t depth)
+{
+	int64_t ns = 0;
+	uint32_t at;
+
+	for (at = 0; at < profile->sample_count; at++)
+		if (profile->samples[at].key.state == state &&
+		    profile->stacks[profile->samples[at].key.stack].depth == depth)
+			ns += profile->samples[at].ns;
+	return ns;
+}
+
+/* Without native frames: nothing of them is left, no time is lost, what became equal is one. */
+static void test_narrow_to_python(void **state)
+{
+	struct profile *profile = made_mixed(), *narrow;
+	struct narrowing to = {.python_only = true};
+	struct error error;
+	int64_t ns[2] = {0}, waits[2] = {0};
+	uint32_t at;
+
+	assert_int_equal(profile_narrow(profile, &to, &narrow, &error), 0);
+	assert_int_equal(narrow->module_count, 1);
+	for (at = 0; at < narrow->function_count; at++)
+		if (narrow->functions[at].kind != KIND_PYTHON)
+			assert_true(profile_is_notice(narrow, at));
+	for (at = 0; at < narrow->string_count; at++)
+		assert_null(strstr(narrow->strings[at], "deflate"));
+	for (at = 0; at < profile->sample_count; at++) {
+		ns[0] += profile->samples[at].ns;
+		waits[0] += profile->samples[at].waits;
+	}
+	for (at = 0; at < narrow->sample_count; at++) {
+		ns[1] += narrow->samples[at].ns;
+		waits[1] += narrow->samples[at].waits;
+	}
+	assert_int_equal(ns[0], ns[1]);
+	assert_int_equal(waits[0], waits[1]);
+	/* deflate, the code without a file: native leaves of the same Python stack. */
+	assert_int_equal(profile->sample_count, 13);
+	assert_int_equal(narrow->sample_count, 11);
+	assert_int_equal(depth_ns(narrow, STATE_RUNNING, 3), 4300 * MILLISECOND);
+	assert_int_equal(depth_ns(narrow, STATE_RUNNING, 2), 2400 * MILLISECOND);
+	assert_int_equal(depth_ns(narrow, STATE_RUNNING, 4), 100 * MILLISECOND);
+	assert_int_equal(depth_ns(narrow, STATE_SOCKET, 4), 2000 * MILLISECOND);
+	/* Without the notice of native frames, which is not at the stack's end. */
+	assert_int_equal(depth_ns(narrow, STATE_POLL, 2), 300 * MILLISECOND);
+	assert_int_equal(depth_ns(narrow, STATE_RUNNING, 1), 1500 * MILLISECOND); /* a notice */
+	assert_string_equal(narrow->strings[narrow->facts.host], "host");
+	assert_int_equal(narrow->thread_count, 2);
+	assert_string_equal(narrow->strings[narrow->threads[1].name], "blas");
+	profile_free(narrow);
 	profile_free(profile);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_strings), cmocka_unit_test(test_malformed_strings),
-		cmocka_unit_test(test_stacks),  cmocka_unit_test(test_samples),
-		cmocka_unit_test(test_owner),   cmocka_unit_test(test_narrow),
+		cmocka_unit_test(test_strings),
+		cmocka_unit_test(test_malformed_strings),
+		cmocka_unit_test(test_stacks),
+		cmocka_unit_test(test_samples),
+		cmocka_unit_test(test_owner),
+		cmocka_unit_test(test_modules),
+		cmocka_unit_test(test_narrow_to_python),
+		cmocka_unit_test(test_narrow),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

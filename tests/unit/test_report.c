@@ -10,12 +10,17 @@
 #include <locale.h>
 #include <math.h>
 #include <stdio.h>
+#include <unistd.h>
 
+#include "commands/command.h"
 #include "made_profile.h"
 #include "profile/names.h"
+#include "profile/narrow.h"
+#include "profile/pprof.h"
 #include "profile/summary.h"
 #include "profile/verdict.h"
 #include "views/paths.h"
+#include "views/symbol_text.h"
 #include "views/text.h"
 #include "views/view.h"
 
@@ -47,16 +52,30 @@ static json_t *json_of(const struct profile *profile)
 	return report;
 }
 
-static json_t *function_of(json_t *report, const char *name)
+static const char *word(json_t *object, const char *key)
+{
+	const char *text = json_string_value(json_object_get(object, key));
+
+	return text ? text : "";
+}
+
+/* `build_id`: NULL for any. */
+static json_t *function_from(json_t *report, const char *name, const char *build_id)
 {
 	json_t *function;
 	size_t at;
 
 	json_array_foreach (json_object_get(report, "functions"), at, function)
-		if (!strcmp(json_string_value(json_object_get(function, "function")), name))
+		if (!strcmp(word(function, "function"), name) &&
+		    (!build_id || !strcmp(word(function, "build_id"), build_id)))
 			return function;
 	fail_msg("no function %s", name);
 	return NULL;
+}
+
+static json_t *function_of(json_t *report, const char *name)
+{
+	return function_from(report, name, NULL);
 }
 
 static double number(json_t *object, const char *outer, const char *inner)
@@ -71,25 +90,147 @@ static void close_to(double value, double expected)
 }
 
 /* Time is charged once: the rows that are charged add up to the totals, state by state. */
-static void test_sums(void **state)
+static void check_sums(const struct summary *summary)
 {
-	struct profile *profile = made_worker();
-	int64_t sums[STATE_COUNT] = {0}, lines = 0;
-	struct summary *summary;
+	int64_t states[STATE_COUNT] = {0}, running[LEAF_COUNT] = {0};
+	const struct summary_row *row;
 	uint32_t at;
 	int which;
 
+	for (at = 0; at < summary->row_count; at++) {
+		row = &summary->rows[at];
+		for (which = 0; which < STATE_COUNT && row->charged; which++)
+			states[which] += row->self[which];
+		for (which = 0; which < LEAF_COUNT && row->charged; which++)
+			running[which] += row->running[which];
+		for (which = 0; which < STATE_COUNT; which++)
+			assert_true(row->self[which] <= row->total[which]);
+	}
+	assert_memory_equal(states, summary->states, sizeof(states));
+	assert_memory_equal(running, summary->running, sizeof(running));
+}
+
+static void test_sums(void **state)
+{
+	struct profile *profile = made_worker();
+	struct summary *summary;
+	int64_t lines = 0;
+	uint32_t at;
+
 	assert_int_equal(summary_make(profile, &summary), 0);
-	for (at = 0; at < summary->row_count; at++)
-		for (which = 0; which < STATE_COUNT && summary->rows[at].charged; which++)
-			sums[which] += summary->rows[at].self[which];
-	assert_memory_equal(sums, summary->states, sizeof(sums));
+	check_sums(summary);
 	assert_int_equal(summary->states[STATE_RUNNING], 3000 * MILLISECOND);
 	assert_int_equal(summary->states[STATE_LOCK], 20000 * MILLISECOND);
 	for (at = 0; at < summary->line_count; at++)
 		if (summary->rows[summary->lines[at].row].kind == KIND_PYTHON)
 			lines += states_sum(summary->lines[at].ns);
 	assert_int_equal(lines, 30000 * MILLISECOND); /* all but the thread without Python */
+	summary_free(summary);
+	profile_free(profile);
+}
+
+static void check_running(json_t *function, double python, double native, double kernel, double gc)
+{
+	close_to(number(function, "running", "python"), python);
+	close_to(number(function, "running", "native"), native);
+	close_to(number(function, "running", "kernel"), kernel);
+	close_to(number(function, "running", "gc"), gc);
+}
+
+/* Python that is called by C that is called by Python, and so on. */
+static void test_interleaved_stacks(void **state)
+{
+	struct profile *profile = made_mixed();
+	struct summary *summary;
+	json_t *report, *function;
+
+	assert_int_equal(summary_make(profile, &summary), 0);
+	check_sums(summary);
+	summary_free(summary);
+
+	report = json_of(profile);
+	check_running(json_object_get(report, "totals"), 1, 6.6, 0.5, 0.2);
+	/* The innermost Python function has what it called in C, but not what C called in Python. */
+	function = function_of(report, "Model.key");
+	close_to(number(function, "self", "running"), 4.4);
+	close_to(number(function, "self", "gil"), 0.5);
+	close_to(number(function, "self", "socket"), 0);
+	close_to(number(function, "total", "socket"), 2);
+	check_running(function, 1, 2.7, 0.5, 0.2);
+	assert_int_equal(json_integer_value(json_object_get(function, "waits")), 60);
+	function = function_of(report, "train");
+	close_to(number(function, "self", "running"), 2.4);
+	close_to(number(function, "total", "running"), 6.8);
+	check_running(function, 0, 2.4, 0, 0);
+
+	/* A native function: itself, and wherever it is on the stack, in recursion once. */
+	function = function_from(report, "deflate", "aa11aa11aa11");
+	assert_string_equal(word(function, "kind"), "native");
+	assert_string_equal(word(function, "file"), "/usr/lib/libz.so.1");
+	assert_int_equal(json_integer_value(json_object_get(function, "line")), 0);
+	assert_null(json_object_get(function, "source"));
+	close_to(number(function, "self", "running"), 2.6);
+	close_to(number(function, "total", "running"), 3.1);
+	check_running(function, 0, 2.6, 0, 0);
+	function = function_from(report, "deflate", "bb22bb22bb22");
+	assert_string_equal(word(function, "file"), "/usr/lib/libz.so.1");
+	close_to(number(function, "total", "running"), 0.4);
+	function = function_of(report, MADE_LAMBDA);
+	assert_string_equal(word(function, "file"), "/srv/_sort.cpython-311-x86_64-linux-gnu.so");
+	assert_string_equal(word(function, "source"), "/src/sort.cc");
+	close_to(number(function, "self", "running"), 2);
+	close_to(number(function, "total", "running"), 6.4);
+	close_to(number(function, "total", "socket"), 2);
+	close_to(number(json_object_get(function, "lines"), "12", "running"), 2);
+
+	/* Waits: what only waits has no time of its own, as the kernel's frames are inside of it. */
+	function = function_of(report, "take_gil");
+	assert_string_equal(word(function, "class"), "gil");
+	close_to(number(function, "total", "gil"), 0.5);
+	close_to(number(function, "self", "gil"), 0);
+	assert_int_equal(json_integer_value(json_object_get(function, "waits")), 10);
+	function = function_of(report, "poll");
+	assert_string_equal(word(function, "class"), "io");
+	assert_int_equal(json_integer_value(json_object_get(function, "waits")), 53);
+	function = function_of(report, "handle_mm_fault");
+	assert_string_equal(word(function, "kind"), "kernel");
+	check_running(function, 0, 0, 0.5, 0);
+	check_running(function_of(report, "gc_collect_main"), 0, 0, 0, 0.2);
+
+	function = json_array_get(json_object_get(report, "targets"), 0);
+	assert_string_equal(word(function, "function"), "receive");
+	json_decref(report);
+	profile_free(profile);
+}
+
+/* Which Python place the time of a native function came from. */
+static void test_callers(void **state)
+{
+	struct profile *profile = made_mixed();
+	const struct profile_location *location;
+	const struct summary_caller *callers;
+	struct summary *summary;
+	uint32_t at, count;
+
+	assert_int_equal(summary_make(profile, &summary), 0);
+	for (at = 0; at < summary->row_count; at++) {
+		callers = summary_callers(summary, at, &count);
+		if (summary->rows[at].kind != KIND_NATIVE || summary->rows[at].charged ||
+		    !summary->rows[at].self_ns) {
+			assert_null(callers);
+			assert_int_equal(count, 0);
+			continue;
+		}
+		assert_int_equal(count, 1);
+		assert_int_equal(callers->ns, summary->rows[at].self_ns);
+		if (!strcmp(summary->rows[at].name, "dgemm")) {
+			assert_int_equal(callers->location, -1);
+			assert_string_equal(profile->strings[callers->thread], "blas");
+		} else if (!strcmp(summary->rows[at].name, MADE_LAMBDA)) {
+			location = &profile->locations[callers->location];
+			assert_int_equal(location->line, 40);
+		}
+	}
 	summary_free(summary);
 	profile_free(profile);
 }
@@ -245,7 +386,9 @@ static void test_report_text(void **state)
 	assert_non_null(strstr(text, "I/O-bound: 55 % waiting on I/O, 27 % on CPU"));
 	assert_non_null(strstr(text, "2 threads only waited: lock 2."));
 	assert_non_null(strstr(text, "1. list_orders views.py:41 waits 6.0 s on 127.0.0.1:5432"));
-	assert_non_null(strstr(text, "2. render_page views.py:80 burns 2.0 s of CPU, 0.5 s of it"));
+	assert_non_null(strstr(text, "2. render_page views.py:80 burns 2.0 s of CPU, 0.5 s of it "
+				     "in C (deflate,\n     libz.so.1), 0.2 s in the kernel\n"));
+	assert_non_null(strstr(text, " CPU\n  time: 50 % native code, 42 % Python, 8 % kernel.\n"));
 	assert_non_null(strstr(text, "   6.50    6.50    -  92%    -   8%    -   8 100 "
 				     "list_orders views.py:41\n"));
 	assert_non_null(strstr(text, "lost: nothing."));
@@ -259,6 +402,348 @@ static void test_report_text(void **state)
 	assert_null(strstr(text, "nothing"));
 	free(text);
 	profile_free(profile);
+}
+
+/* Adds a thread with one Python function in which it is in the states, of 10 s. */
+static void add_thread(struct profile *profile, uint32_t tid, const char *file,
+		       const int shares[STATE_COUNT])
+{
+	struct profile_key key = {.tid = tid};
+	uint32_t frame = made_frame(profile, KIND_PYTHON, "f", file, 1, 1);
+
+	key.thread = made_string(profile, "t");
+	for (key.state = 0; key.state < STATE_COUNT; key.state++)
+		if (shares[key.state])
+			made_sample(profile, key, &frame, 1, shares[key.state] * 100 * MILLISECOND,
+				    1);
+	made_ledger(profile, 0, tid, 10000 * MILLISECOND);
+}
+
+static void verdict_check(struct profile *profile, const char *expected, uint32_t active)
+{
+	struct verdicts *verdicts;
+	char *text;
+
+	assert_int_equal(verdicts_make(profile, &verdicts), 0);
+	text = verdict_text(&verdicts->processes[0]);
+	assert_non_null(text);
+	assert_int_equal(verdicts->processes[0].active, active);
+	if (strncmp(text, expected, strlen(expected)) != 0)
+		fail_msg("`%s` should begin with `%s`", text, expected);
+	free(text);
+	verdicts_free(verdicts);
+	profile_free(profile);
+}
+
+static struct profile *one_process(void)
+{
+	struct profile *profile = profile_new();
+
+	made_facts(profile);
+	made_process(profile, 1, "p");
+	return profile;
+}
+
+static const char native_head[] = " self s total s of cpu native code";
+
+static void test_native_table(void **state)
+{
+	struct view_options options = {0};
+	struct profile *profile = made_mixed();
+	char *text = viewed("report", profile, &options), *table;
+	size_t widest;
+
+	/* Behind the table of functions, which it does not push away. */
+	table = strstr(text, native_head);
+	assert_non_null(table);
+	assert_true(strstr(text, "waits function\n") < table);
+	assert_non_null(strstr(table,
+			       "\n   2.60    3.10    31% deflate libz.so.1@aa11aa11      100% "
+			       "Model.key model.py:6\n"));
+	assert_non_null(strstr(table,
+			       "\n   0.40    0.40     5% deflate libz.so.1@bb22bb22      100% "
+			       "train train.py:40\n"));
+	assert_non_null(strstr(table, " dgemm libopenblas.so.0          100% blas (thread)\n"));
+	assert_non_null(strstr(table, "operator() _sort  100% train train.py:40\n"));
+	assert_non_null(strstr(table, "\n   0.10 in 1 more native function: see -n\n\n"));
+	assert_null(strstr(table, "take_gil")); /* it only waits */
+	assert_null(strstr(table, "stack cut"));
+	lines_of(text, &widest);
+	assert_true(widest <= 80);
+	free(text);
+
+	options.columns = 120;
+	text = viewed("report", profile, &options);
+	assert_non_null(strstr(text, " void sort_by::{lambda#1}::operator() _sort.so  100% train "
+				     "train.py:40\n"));
+	lines_of(text, &widest);
+	assert_true(widest <= 120);
+	free(text);
+
+	options.columns = 40; /* too narrow for the callers */
+	text = viewed("report", profile, &options);
+	assert_non_null(strstr(text, "native code\n"));
+	assert_null(strstr(text, "called from"));
+	free(text);
+
+	options = (struct view_options){.rows = 6};
+	text = viewed("report", profile, &options);
+	assert_non_null(strstr(text, "% py::jitted "));
+	assert_null(strstr(text, "more native"));
+	free(text);
+	options.rows = 1;
+	text = viewed("report", profile, &options);
+	assert_non_null(strstr(text, "in 5 more native functions: see -n\n"));
+	free(text);
+	profile_free(profile);
+}
+
+/* Code without a symbol is named by its module, once; where there is little room, names are cut. */
+static void test_native_names(void **state)
+{
+	struct view_options options = {0};
+	struct profile *profile = one_process();
+	struct profile_key key = {.tid = 1, .state = STATE_RUNNING, .leaf = LEAF_NATIVE};
+	uint32_t frames[2];
+	char *text;
+
+	frames[1] = made_frame(profile, KIND_PYTHON, "JSONDecoder.raw_decode", "/x/json/decoder.py",
+			       343, 353);
+	frames[0] = made_native(profile, "_PyObject_Malloc", "/usr/lib/libpython3.11.so.1.0", "",
+				0x10, "", 0);
+	made_sample(profile, key, frames, 2, 700 * MILLISECOND, 0);
+	frames[0] = made_native(profile, "libcrypto.so.3+0x29c240", "/usr/lib/libcrypto.so.3", "",
+				0x20, "", 0);
+	made_sample(profile, key, frames, 2, 800 * MILLISECOND, 0);
+	frames[0] = made_native(profile, "work", "/usr/lib/libcrypto.so.3", "", 0x30, "", 0);
+	frames[1] = made_frame(profile, KIND_PYTHON, "f", "f.py", 1, 2);
+	made_sample(profile, key, frames, 2, 100 * MILLISECOND, 0);
+	frames[1] = made_frame(profile, KIND_PYTHON, "g", "g.py", 1, 2);
+	made_sample(profile, key, frames, 2, 300 * MILLISECOND, 0);
+	made_ledger(profile, 0, 1, 1900 * MILLISECOND);
+	text = viewed("report", profile, &options);
+	assert_non_null(strstr(text, " libcrypto.so.3+0x29c240         100% raw_decode de" PIECE
+				     "py:353\n"));
+	assert_non_null(strstr(text, " _PyObject_Malloc libpython3.11  100% raw_decode de" PIECE
+				     "py:353\n"));
+	assert_non_null(strstr(text, " work libcrypto.so.3 "));
+	assert_non_null(strstr(text, "  75% g g.py:2\n")); /* the larger of two callers */
+	assert_non_null(strstr(text, "(libcrypto.so.3+0x29c240)"));
+	free(text);
+	options.columns = 120;
+	text = viewed("report", profile, &options);
+	assert_non_null(strstr(text, " libcrypto.so.3+0x29c240                "));
+	assert_non_null(strstr(text, "_PyObject_Malloc libpython3.11.so.1.0  100% "
+				     "JSONDecoder.raw_decode decoder.py:353\n"));
+	free(text);
+	profile_free(profile);
+}
+
+/* Native code is not named where it matters little, or where none was recorded. */
+static void test_no_native_table(void **state)
+{
+	struct view_options options = {0};
+	struct profile *profile = one_process();
+	struct profile_key key = {.tid = 1, .state = STATE_RUNNING};
+	uint32_t frames[2];
+	char *text;
+
+	frames[0] = made_native(profile, "crc32", "/usr/lib/libz.so.1", "", 0x10, "", 0);
+	frames[1] = made_frame(profile, KIND_PYTHON, "f", "f.py", 1, 1);
+	made_sample(profile, key, frames + 1, 1, 9920 * MILLISECOND, 0);
+	key.leaf = LEAF_NATIVE;
+	made_sample(profile, key, frames, 2, 80 * MILLISECOND, 0);
+	made_ledger(profile, 0, 1, 10000 * MILLISECOND);
+	text = viewed("report", profile, &options);
+	assert_null(strstr(text, native_head));
+	free(text);
+	profile->samples[0].ns -= 40 * MILLISECOND;
+	profile->samples[1].ns += 40 * MILLISECOND;
+	text = viewed("report", profile, &options);
+	assert_non_null(strstr(text, native_head));
+	free(text);
+
+	/* Without native frames only what ran is known. */
+	key.tid = 2;
+	made_sample(profile, key, frames + 1, 1, 90000 * MILLISECOND, 0);
+	made_ledger(profile, 0, 2, 90000 * MILLISECOND);
+	text = viewed("report", profile, &options);
+	assert_null(strstr(text, native_head));
+	assert_non_null(strstr(text, "90.1 s of it in C\n"));
+	free(text);
+	profile_free(profile);
+}
+
+/* Wherever the caller's and the function's names are long, lines still fit. */
+static void test_native_table_fits(void **state)
+{
+	static const uint32_t widths[] = {60, 63, 64, 80, 100, 200};
+	struct view_options options = {0};
+	struct profile *profile = one_process();
+	struct profile_key key = {.tid = 1, .state = STATE_RUNNING, .leaf = LEAF_NATIVE};
+	uint32_t frames[2], at;
+	size_t widest, length;
+	char name[301], *text;
+
+	memset(name, 'n', 300);
+	memcpy(name, "\xe6\xbc\xa2\xe5\xad\x97", 6);
+	for (length = 300; length > 4; length /= 2) {
+		name[length] = '\0';
+		frames[0] = made_native(profile, name, name, "aa", length, "", 0);
+		made_native(profile, name, name, "bb", length, "", 0);
+		frames[1] = made_frame(profile, KIND_PYTHON, name, "/srv/a/long/module.py", 100000,
+				       100000);
+		made_sample(profile, key, frames, 2, 1000 * MILLISECOND, 0);
+		frames[0] = made_native(profile, "f", "/x/libf.so", "", length, "", 0);
+		made_sample(profile, key, frames, 2, 100 * MILLISECOND, 0);
+	}
+	made_ledger(profile, 0, 1, 100000 * MILLISECOND);
+	for (at = 0; at < sizeof(widths) / sizeof(widths[0]); at++) {
+		options.columns = widths[at];
+		text = viewed("report", profile, &options);
+		lines_of(strstr(text, native_head), &widest);
+		if (widest > widths[at])
+			fail_msg("%zu columns of %u:\n%s", widest, widths[at], text);
+		free(text);
+	}
+	profile_free(profile);
+}
+
+/* Returns the report's text, as one line. */
+static char *one_line(const struct profile *profile)
+{
+	struct view_options options = {.columns = 1000};
+
+	return viewed("report", profile, &options);
+}
+
+/* What was inlined from elsewhere is of the function that it is in. */
+static void test_sources(void **state)
+{
+	struct profile *profile = one_process();
+	struct profile_key key = {.tid = 1, .state = STATE_RUNNING, .leaf = LEAF_NATIVE};
+	json_t *report, *function;
+	uint32_t frames[3], rows = 0;
+	size_t at;
+	char *text;
+
+	frames[0] = made_native(profile, "work", "/x/w.so", "aa", 0x10, "/src/w.c", 7);
+	frames[1] = made_native(profile, "work", "/x/w.so", "aa", 0x18, "/src/inline.h", 9);
+	frames[2] = made_frame(profile, KIND_PYTHON, "f", "f.py", 1, 1);
+	made_sample(profile, key, frames, 3, 400 * MILLISECOND, 0);
+	made_sample(profile, key, frames + 1, 2, 600 * MILLISECOND, 0);
+	frames[0] = made_native(profile, "work", "/x/w.so", "bb", 0x10, "/src/w.c", 7);
+	made_sample(profile, key, frames, 3, 100 * MILLISECOND, 0);
+	made_ledger(profile, 0, 1, 1100 * MILLISECOND);
+	report = json_of(profile);
+	json_array_foreach (json_object_get(report, "functions"), at, function)
+		rows += !strcmp(word(function, "function"), "work");
+	assert_int_equal(rows, 2);
+	function = function_from(report, "work", "aa");
+	assert_string_equal(word(function, "source"), "/src/w.c");
+	close_to(number(function, "self", "running"), 1);
+	close_to(number(function, "total", "running"), 1.1);
+	function = json_object_get(function, "lines");
+	assert_int_equal(json_object_size(function), 1);
+	close_to(number(json_object_get(function_from(report, "work", "aa"), "lines"), "7",
+			"running"),
+		 0.4);
+	json_decref(report);
+	text = one_line(profile);
+	assert_non_null(strstr(text, "burns 1.1 s of CPU, 1.1 s of it in C (work, w.so)\n"));
+	free(text);
+	profile_free(profile);
+}
+
+/* A cause names the native function, or the library, that has at least half of its native time. */
+static void test_native_causes(void **state)
+{
+	struct profile *profile = made_mixed();
+	struct profile_key key = {.tid = 1, .state = STATE_RUNNING, .leaf = LEAF_NATIVE};
+	uint32_t frames[2];
+	char *text = one_line(profile);
+
+	assert_non_null(strstr(text, "1. Model.key model.py:5 burns 4.4 s of CPU, 2.7 s of it in C "
+				     "(deflate, libz.so.1), 0.5 s in the kernel\n"));
+	assert_non_null(strstr(text, "2. train train.py:30 burns 2.4 s of CPU, 2.4 s of it in C "
+				     "(void sort_by::{" PIECE "1}::operator(), _sort.so)\n"));
+	/* The program's own function, although C is between it and the library's. */
+	assert_non_null(strstr(text, "3. Model.key model.py:5 waits 2.0 s on 127.0.0.1:5432: 50 "));
+	free(text);
+	profile_free(profile);
+
+	/* No function has half, but one library does; then none of both. */
+	profile = one_process();
+	frames[1] = made_frame(profile, KIND_PYTHON, "f", "f.py", 1, 1);
+	frames[0] = made_native(profile, "inflate", "/usr/lib/libz.so.1", "", 0x10, "", 0);
+	made_sample(profile, key, frames, 2, 400 * MILLISECOND, 0);
+	frames[0] = made_native(profile, "crc32", "/usr/lib/libz.so.1", "", 0x20, "", 0);
+	made_sample(profile, key, frames, 2, 300 * MILLISECOND, 0);
+	frames[0] = made_native(profile, "memcpy", "/usr/lib/libc.so.6", "", 0x20, "", 0);
+	made_sample(profile, key, frames, 2, 300 * MILLISECOND, 0);
+	made_ledger(profile, 0, 1, 1000 * MILLISECOND);
+	text = one_line(profile);
+	assert_non_null(strstr(text, "burns 1.0 s of CPU, 1.0 s of it in C (libz.so.1)\n"));
+	free(text);
+	made_sample(profile, key, frames + 1, 1, 1000 * MILLISECOND, 0);
+	text = one_line(profile);
+	assert_non_null(strstr(text, "burns 2.0 s of CPU, 2.0 s of it in C\n"));
+	free(text);
+	profile_free(profile);
+
+	/* Code in no file has a name alone; a notice is no code. */
+	profile = one_process();
+	frames[1] = made_frame(profile, KIND_PYTHON, "f", "f.py", 1, 1);
+	frames[0] = made_native(profile, "py::jitted", "", "", 0x7f0000001000, "", 0);
+	made_sample(profile, key, frames, 2, 500 * MILLISECOND, 0);
+	frames[0] = made_notice(profile, "[stack not read]");
+	made_sample(profile, key, frames, 1, 700 * MILLISECOND, 0);
+	key.thread = made_string(profile, "t");
+	made_ledger(profile, 0, 1, 1200 * MILLISECOND);
+	text = one_line(profile);
+	assert_non_null(
+		strstr(text, "f f.py:1 burns 0.5 s of CPU, 0.5 s of it in C (py::jitted)\n"));
+	assert_non_null(strstr(text, "(no Python frame) burns 0.7 s of CPU, 0.7 s of it in C\n"));
+	free(text);
+	profile_free(profile);
+}
+
+/* Waits for other threads' work are told by the innermost Python function, whatever it called. */
+static void test_native_handover(void **state)
+{
+	struct profile *profile = one_process();
+	struct profile_key key = {.tid = 1, .state = STATE_LOCK};
+	uint32_t frames[5];
+
+	frames[0] = made_frame(profile, KIND_KERNEL, "futex_wait", "[kernel.kallsyms]", 0, 1);
+	frames[1] = made_native(profile, "sem_wait", "/usr/lib/libc.so.6", "", 0x10, "", 0);
+	frames[2] = made_frame(profile, KIND_PYTHON, "Condition.wait",
+			       "/usr/lib/python3.11/threading.py", 288, 320);
+	frames[3] = made_native(profile, "call", "/srv/ext.so", "", 0x10, "", 0);
+	frames[4] = made_frame(profile, KIND_PYTHON, "f", "/srv/f.py", 1, 1);
+	made_sample(profile, key, frames, 5, 6000 * MILLISECOND, 1);
+	key.state = STATE_RUNNING;
+	key.leaf = LEAF_NATIVE;
+	made_sample(profile, key, frames + 3, 2, 4000 * MILLISECOND, 1);
+	made_ledger(profile, 0, 1, 10000 * MILLISECOND);
+	verdict_check(profile,
+		      "CPU-bound: 100 % on CPU. CPU time: 100 % native code. Beside that, 6.0 s",
+		      1);
+}
+
+/* The CPU time is that of the threads of which the verdict speaks. */
+static void test_native_idle(void **state)
+{
+	struct profile *profile = one_process();
+	struct profile_key key = {.tid = 2, .state = STATE_RUNNING, .leaf = LEAF_NATIVE};
+	uint32_t frame = made_native(profile, "spin", "/x/libblas.so", "", 0x10, "", 0);
+
+	made_sample(profile, key, &frame, 1, 40 * MILLISECOND, 0);
+	key.state = STATE_LOCK;
+	made_sample(profile, key, &frame, 1, 9960 * MILLISECOND, 1);
+	made_ledger(profile, 0, 2, 10000 * MILLISECOND);
+	add_thread(profile, 1, "a.py", (int[STATE_COUNT]){[STATE_RUNNING] = 2, [STATE_SLEEP] = 98});
+	verdict_check(profile, "Mostly idle: 98 % idle, 2 % on CPU. CPU time: 100 % Python.", 1);
 }
 
 static void test_sorting(void **state)
@@ -324,12 +809,140 @@ static void test_collapsed(void **state)
 				     "(/srv/app/server.py:14);list_orders (/srv/app/views.py:47);"
 				     "[wait: socket 127.0.0.1:5432] 594\n"));
 	assert_non_null(strstr(text, ";[wait: accept] 14"));
-	assert_non_null(strstr(text, ";deflate (/lib/libz.so.1);copy_page_[k] 25\n"));
+	assert_non_null(strstr(text, ";deflate (libz.so.1);copy_page_[k] 25\n"));
 	assert_non_null(strstr(text, "[no Python frame] ([thread blas]);deflate"));
 	while ((line = strsep(&rest, "\n")) && *line)
 		sum += strtol(strrchr(line, ' '), NULL, 10);
 	assert_int_equal(sum, 31 * 99);
 	free(text);
+	profile_free(profile);
+}
+
+/* Frames of C++ and Rust are full of what separates frames, or could. */
+static void test_collapsed_native(void **state)
+{
+	static const char *const names[] = {
+		"std::map<int, std::string>::operator[](int&&)",
+		"<core::iter::Map<I,F> as Iterator>::fold::{{closure}}",
+		"operator\"\" _s(char const*; unsigned long)",
+		"f(char)::{lambda(auto:1&)#2}::operator()<int>(int&) const [clone .isra.0]",
+	};
+	struct view_options options = {0};
+	struct profile *profile = made_mixed(), *narrow;
+	struct profile_key key = {.tid = 9, .state = STATE_RUNNING, .leaf = LEAF_NATIVE};
+	struct narrowing to = {.python_only = true};
+	char *text = viewed("collapsed", profile, &options), *line, *rest;
+	uint32_t frames[4], at;
+	int lines = 0;
+
+	assert_non_null(strstr(text, "main (/srv/train.py:12);train (/srv/train.py:40);" MADE_LAMBDA
+				     " (sort.cc:12);Model.key (/srv/model.py:6);deflate "
+				     "(libz.so.1);handle_mm_fault_[k] 49\n"));
+	assert_non_null(strstr(text, ";py::jitted 10\n"));
+	assert_non_null(strstr(text, ";Model.key (/srv/model.py:6);take_gil (python3.11);"
+				     "schedule_[k];[wait: gil] 49\n"));
+	assert_non_null(strstr(text, "\n[no Python frame] ([thread blas]);[stack cut];dgemm "
+				     "(libopenblas.so.0) 148\n"));
+	assert_non_null(strstr(text, "\n[no Python frame] ([thread blas]);[wait: lock] 89\n"));
+	free(text);
+
+	assert_int_equal(profile_narrow(profile, &to, &narrow, NULL), 0);
+	text = viewed("collapsed", narrow, &options);
+	assert_non_null(strstr(text, "main (/srv/train.py:12);train (/srv/train.py:40);Model.key "
+				     "(/srv/model.py:6) 426\n"));
+	assert_non_null(strstr(text, "([thread blas]);[stack cut] 148\n"));
+	assert_null(strstr(text, "_[k]"));
+	free(text);
+	profile_free(narrow);
+	profile_free(profile);
+
+	profile = one_process();
+	for (at = 0; at < 4; at++)
+		frames[at] = made_native(profile, names[at], "/x;y/lib a;b.so", "", at, "", 0);
+	made_sample(profile, key, frames, 4, 1000 * MILLISECOND, 0);
+	rest = text = viewed("collapsed", profile, &options);
+	for (; (line = strsep(&rest, "\n")) && *line; lines++)
+		assert_string_equal(
+			line,
+			"[no Python frame] ([thread ]);"
+			"f(char)::{lambda(auto:1&)#2}::operator()<int>(int&) const [clone .isra.0] "
+			"(lib a:b.so);operator\"\" _s(char const*: unsigned long) (lib a:b.so);"
+			"<core::iter::Map<I,F> as Iterator>::fold::{{closure}} (lib a:b.so);"
+			"std::map<int, std::string>::operator[](int&&) (lib a:b.so) 99");
+	assert_int_equal(lines, 1);
+	free(text);
+	profile_free(profile);
+}
+
+static char *contents(const char *path)
+{
+	FILE *stream = fopen(path, "r");
+	char *text = NULL;
+	size_t size = 0;
+
+	assert_non_null(stream);
+	assert_true(getdelim(&text, &size, '\0', stream) > 0);
+	fclose(stream);
+	return text;
+}
+
+/* Runs `report` with up to three arguments on a recording, and returns what it wrote. */
+static char *reported(const char *recording, const char *one, const char *two, const char *three)
+{
+	char output[] = "/tmp/test_report.XXXXXX", *text;
+	const char *const given[] = {"report", recording, "-o", output, one, two, three};
+	char *arguments[8] = {NULL};
+	int count = 0, file = mkstemp(output);
+	size_t at;
+
+	assert_true(file >= 0);
+	close(file);
+	for (at = 0; at < sizeof(given) / sizeof(given[0]); at++)
+		if (given[at])
+			arguments[count++] = strdup(given[at]);
+	assert_int_equal(command_report(count, arguments), 0);
+	text = contents(output);
+	unlink(output);
+	while (count)
+		free(arguments[--count]);
+	return text;
+}
+
+/* --no-native: every view as if native and kernel frames had not been recorded. */
+static void test_no_native(void **state)
+{
+	static const char *const formats[] = {"report", "json", "collapsed"};
+	char recording[] = "/tmp/test_report.XXXXXX", narrowed[] = "/tmp/test_report.XXXXXX";
+	struct profile *profile = made_mixed(), *narrow;
+	struct narrowing to = {.python_only = true};
+	char *with, *without, *expected;
+	FILE *stream;
+	size_t at;
+
+	assert_int_equal(profile_narrow(profile, &to, &narrow, NULL), 0);
+	stream = fdopen(mkstemp(recording), "w");
+	assert_int_equal(pprof_write(profile, stream, NULL), 0);
+	fclose(stream);
+	stream = fdopen(mkstemp(narrowed), "w");
+	assert_int_equal(pprof_write(narrow, stream, NULL), 0);
+	fclose(stream);
+	for (at = 0; at < sizeof(formats) / sizeof(formats[0]); at++) {
+		with = reported(recording, "-f", formats[at], NULL);
+		without = reported(recording, "--no-native", "-f", formats[at]);
+		expected = reported(narrowed, "-f", formats[at], NULL);
+		assert_non_null(strstr(with, "deflate"));
+		assert_null(strstr(without, "deflate"));
+		assert_null(strstr(without, "schedule"));
+		/* All but the name of the file. */
+		if (at)
+			assert_string_equal(without, expected);
+		free(with);
+		free(without);
+		free(expected);
+	}
+	unlink(recording);
+	unlink(narrowed);
+	profile_free(narrow);
 	profile_free(profile);
 }
 
@@ -356,46 +969,6 @@ static void test_collapsed_rounding(void **state)
 	assert_int_equal(sum, 100);
 	free(text);
 	profile_free(profile);
-}
-
-/* Adds a thread with one Python function in which it is in the states, of 10 s. */
-static void add_thread(struct profile *profile, uint32_t tid, const char *file,
-		       const int shares[STATE_COUNT])
-{
-	struct profile_key key = {.tid = tid};
-	uint32_t frame = made_frame(profile, KIND_PYTHON, "f", file, 1, 1);
-
-	key.thread = made_string(profile, "t");
-	for (key.state = 0; key.state < STATE_COUNT; key.state++)
-		if (shares[key.state])
-			made_sample(profile, key, &frame, 1, shares[key.state] * 100 * MILLISECOND,
-				    1);
-	made_ledger(profile, 0, tid, 10000 * MILLISECOND);
-}
-
-static void verdict_check(struct profile *profile, const char *expected, uint32_t active)
-{
-	struct verdicts *verdicts;
-	char *text;
-
-	assert_int_equal(verdicts_make(profile, &verdicts), 0);
-	text = verdict_text(&verdicts->processes[0]);
-	assert_non_null(text);
-	assert_int_equal(verdicts->processes[0].active, active);
-	if (strncmp(text, expected, strlen(expected)) != 0)
-		fail_msg("`%s` should begin with `%s`", text, expected);
-	free(text);
-	verdicts_free(verdicts);
-	profile_free(profile);
-}
-
-static struct profile *one_process(void)
-{
-	struct profile *profile = profile_new();
-
-	made_facts(profile);
-	made_process(profile, 1, "p");
-	return profile;
 }
 
 static void test_verdicts(void **state)
@@ -434,7 +1007,8 @@ static void test_verdicts(void **state)
 		add_thread(profile, tid, "/lib/concurrent/futures/thread.py",
 			   (int[STATE_COUNT]){[STATE_LOCK] = 95, [STATE_RUNNING] = 5});
 	verdict_check(profile,
-		      "CPU-bound: 100 % on CPU. Beside that, 38.0 s of waiting for other threads'",
+		      "CPU-bound: 100 % on CPU. CPU time: 100 % Python. Beside that, 38.0 s of "
+		      "waiting for other threads'",
 		      5);
 
 	/* but threads that wait for a lock in the program's own functions are. */
@@ -486,7 +1060,8 @@ static void test_many_processes(void **state)
 	}
 	text = viewed("report", profile, &options);
 	assert_non_null(strstr(text, "3000 processes, 10.0 s\n"));
-	assert_non_null(strstr(text, "worker (pid 2998): CPU-bound: 100 % on CPU.\n"));
+	assert_non_null(strstr(
+		text, "worker (pid 2998): CPU-bound: 100 % on CPU. CPU time: 100 % Python.\n"));
 	assert_non_null(strstr(text, "and 2995 more processes: "));
 	assert_true(lines_of(text, &widest) < 25);
 	assert_true(widest <= 80);
@@ -508,6 +1083,49 @@ static void test_paths(void **state)
 	assert_int_equal(paths_shorten(paths, 9, shorts), 0);
 	for (at = 0; at < 9; at++)
 		assert_string_equal(shorts[at], expected[at]);
+}
+
+static void test_symbol_text(void **state)
+{
+	static const char *const cases[][2] = {
+		{"deflate", "deflate"},
+		{"", ""},
+		{MADE_LAMBDA, "void sort_by::{lambda#1}::operator()"},
+		{"std::vector<int, std::allocator<int> >::at(unsigned long) const",
+		 "std::vector::at"},
+		{"(anonymous namespace)::f<a>(int)", "(anonymous namespace)::f"},
+		{"n::(anonymous namespace)::f(int) [clone .cold]",
+		 "n::(anonymous namespace)::f [clone .cold]"},
+		{"bool operator<(A const&, B const&)", "bool operator<"},
+		{"operator<< <char>(std::ostream&, char)", "operator<< <char>"},
+		{"A::operator->() const", "A::operator->"},
+		{"A<b->c>::f()", "A::f"},
+		{"f(int (*)(int, char))", "f"},
+		{"<alloc::vec::Vec<T> as Extend<T>>::extend",
+		 "<alloc::vec::Vec as Extend>::extend"},
+		{"core::ptr::drop_in_place::<T>", "core::ptr::drop_in_place::<T>"},
+		{"libz.so.1+0x1234", "libz.so.1+0x1234"},
+		/* What is not closed is not understood. */
+		{"f<a>(b", "f<a>(b"},
+		{"f<a", "f<a"},
+	};
+	char *text;
+	size_t at;
+
+	for (at = 0; at < sizeof(cases) / sizeof(cases[0]); at++) {
+		text = symbol_text(cases[at][0]);
+		assert_string_equal(text, cases[at][1]);
+		free(text);
+	}
+	text = module_text("numpy/_umath.cpython-311-x86_64-linux-gnu.so");
+	assert_string_equal(text, "numpy/_umath.so");
+	free(text);
+	text = module_text("/usr/lib/libz.so.1");
+	assert_string_equal(text, "/usr/lib/libz.so.1");
+	free(text);
+	assert_string_equal(path_name("/usr/lib/libz.so.1"), "libz.so.1");
+	assert_string_equal(path_name("[vdso]"), "[vdso]");
+	assert_string_equal(path_name("/"), "/");
 }
 
 static void test_text(void **state)
@@ -550,13 +1168,33 @@ static void test_text(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_sums),           cmocka_unit_test(test_not_sampled),
-		cmocka_unit_test(test_json_names),     cmocka_unit_test(test_json_functions),
-		cmocka_unit_test(test_report_fits),    cmocka_unit_test(test_report_text),
-		cmocka_unit_test(test_sorting),        cmocka_unit_test(test_hostile_names),
-		cmocka_unit_test(test_collapsed),      cmocka_unit_test(test_collapsed_rounding),
-		cmocka_unit_test(test_verdicts),       cmocka_unit_test(test_empty),
-		cmocka_unit_test(test_many_processes), cmocka_unit_test(test_paths),
+		cmocka_unit_test(test_sums),
+		cmocka_unit_test(test_interleaved_stacks),
+		cmocka_unit_test(test_callers),
+		cmocka_unit_test(test_not_sampled),
+		cmocka_unit_test(test_json_names),
+		cmocka_unit_test(test_json_functions),
+		cmocka_unit_test(test_report_fits),
+		cmocka_unit_test(test_report_text),
+		cmocka_unit_test(test_native_table),
+		cmocka_unit_test(test_native_names),
+		cmocka_unit_test(test_no_native_table),
+		cmocka_unit_test(test_native_table_fits),
+		cmocka_unit_test(test_sources),
+		cmocka_unit_test(test_native_causes),
+		cmocka_unit_test(test_native_handover),
+		cmocka_unit_test(test_native_idle),
+		cmocka_unit_test(test_sorting),
+		cmocka_unit_test(test_hostile_names),
+		cmocka_unit_test(test_collapsed),
+		cmocka_unit_test(test_collapsed_native),
+		cmocka_unit_test(test_collapsed_rounding),
+		cmocka_unit_test(test_no_native),
+		cmocka_unit_test(test_verdicts),
+		cmocka_unit_test(test_empty),
+		cmocka_unit_test(test_many_processes),
+		cmocka_unit_test(test_paths),
+		cmocka_unit_test(test_symbol_text),
 		cmocka_unit_test(test_text),
 	};
 

@@ -13,7 +13,6 @@
 #include "native/perf_map.h"
 #include "python/glue.h"
 
-#define GENERATED      "[generated code]"
 #define MAP_REFRESH_MS 1000 /* a process appends to its map as it generates code */
 #define NAME_SIZE      512  /* of `module+0x1234` */
 
@@ -155,7 +154,8 @@ static int generated_place(struct native_names *names, uint32_t pid, uint64_t ad
 	const char *name = generated_name(names, pid, address, &start);
 
 	place->named = name != NULL;
-	return place_locate(names, name ? name : GENERATED, "", &function, &location, place);
+	return place_locate(names, name ? name : PROFILE_GENERATED, "", &function, &location,
+			    place);
 }
 
 static const char *base_name(const char *path)

@@ -198,7 +198,7 @@ int stack_make(struct stack_maker *maker, const struct sample_record *sample,
 
 	joining.working = split && loop_is_working(maker, sample, interpreter);
 	*leaf = sample->leaf;
-	if (split && sample->leaf != LEAF_KERNEL)
+	if (split && sample->leaf <= LEAF_NATIVE)
 		*leaf = joining.working ? LEAF_PYTHON : LEAF_NATIVE;
 	if (!error && maker->native)
 		error = frames_add(&joining);

@@ -37,6 +37,11 @@ static const struct fact facts[] = {
 	{"captured: ", FACT_COUNT, offsetof(struct profile_facts, captured)},
 	{"profiler cpu_ns: ", FACT_SIGNED, offsetof(struct profile_facts, profiler_cpu_ns)},
 	{"profiler rss_bytes: ", FACT_SIGNED, offsetof(struct profile_facts, profiler_rss_bytes)},
+	{"unwind tables: ", FACT_U32, offsetof(struct profile_facts, tables)},
+	{"unwind tables bytes: ", FACT_SIGNED, offsetof(struct profile_facts, table_bytes)},
+	{"unwind tables source_bytes: ", FACT_SIGNED,
+	 offsetof(struct profile_facts, table_source_bytes)},
+	{"unwind tables ready_ns: ", FACT_SIGNED, offsetof(struct profile_facts, tables_ready_ns)},
 };
 #define FACTS (sizeof(facts) / sizeof(facts[0]))
 

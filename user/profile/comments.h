@@ -10,7 +10,8 @@
 #include "error.h"
 #include "profile/profile.h"
 
-#define COMMENTS_FORMAT_VERSION 1
+/* 2: native frames, with their modules; locations without a mapping can be native. */
+#define COMMENTS_FORMAT_VERSION 2
 
 struct comments {
 	char **lines;

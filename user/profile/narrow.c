@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Owns profile_narrow(). */
+/* Owns profile_narrow(): a copy of what stays, with new ids for all of it. */
 #include "profile/narrow.h"
 
 #include <errno.h>
@@ -7,45 +7,117 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define LEFT_OUT UINT32_MAX
+#define LEFT_OUT UINT32_MAX /* of a process, location or stack: it has no new id (yet) */
 
-/* Copies what has ids, all of it and in order, so that the ids stay the same. */
-static int copy_items(const struct profile *from, struct profile *to)
+/* The arrays hold new ids, by the ids in `from`. */
+struct copier {
+	const struct profile *from;
+	struct profile *to;
+	const struct narrowing *narrowing;
+	uint32_t *processes;
+	uint32_t *locations;
+	uint32_t *stacks;
+	uint32_t *frames; /* room for the deepest stack */
+};
+
+/* Replaces the id of a string by its new one. */
+static int move_string(struct copier *copier, uint32_t *id)
 {
-	const struct profile_stack *stack;
-	uint32_t at, id;
+	return profile_string(copier->to, copier->from->strings[*id], id);
+}
+
+static int move_strings(struct copier *copier, uint32_t *const ids[], size_t count)
+{
+	size_t at;
 	int result = 0;
 
-	to->facts = from->facts;
-	for (at = 0; at < from->string_count && !result; at++)
-		result = profile_string(to, from->strings[at], &id);
-	for (at = 0; at < from->function_count && !result; at++)
-		result = profile_function(to, &from->functions[at], &id);
-	for (at = 0; at < from->location_count && !result; at++)
-		result = profile_location(to, &from->locations[at], &id);
-	for (at = 0; at < from->stack_count && !result; at++) {
-		stack = &from->stacks[at];
-		result = profile_stack(to,
-				       stack->depth ? &from->stack_locations[stack->first] : NULL,
-				       stack->depth, &id);
-	}
+	for (at = 0; at < count && !result; at++)
+		result = move_string(copier, ids[at]);
 	return result;
 }
 
-/* Marks the processes that stay: those of that pid, and with that thread. */
-static void find_processes(const struct profile *profile, uint32_t pid, uint32_t tid,
-			   uint32_t *kept)
+static int copy_facts(struct copier *copier)
 {
-	uint32_t at;
+	struct profile_facts *facts = &copier->to->facts;
+	uint32_t *const ids[] = {&facts->command_line, &facts->host, &facts->kernel,
+				 &facts->version, &facts->wait_hook};
+
+	*facts = copier->from->facts;
+	return move_strings(copier, ids, sizeof(ids) / sizeof(ids[0]));
+}
+
+static int copy_function(struct copier *copier, uint32_t function, uint32_t *id)
+{
+	struct profile_function copy = copier->from->functions[function];
+	struct profile_module module = copier->from->modules[copy.module];
+	uint32_t *const ids[] = {&copy.name, &copy.filename, &module.path, &module.build_id};
+	int result = move_strings(copier, ids, sizeof(ids) / sizeof(ids[0]));
+
+	if (!result)
+		result = profile_module(copier->to, module.path, module.build_id, &copy.module);
+	return result ? result : profile_function(copier->to, &copy, id);
+}
+
+static int copy_location(struct copier *copier, uint32_t location, uint32_t *id)
+{
+	struct profile_location copy = copier->from->locations[location];
+	uint32_t *known = &copier->locations[location];
+	int result;
+
+	if (*known == LEFT_OUT) {
+		result = copy_function(copier, copy.function, &copy.function);
+		if (!result)
+			result = profile_location(copier->to, &copy, known);
+		if (result)
+			return result;
+	}
+	*id = *known;
+	return 0;
+}
+
+static bool frame_stays(const struct copier *copier, uint32_t location, bool outermost)
+{
+	uint32_t function = copier->from->locations[location].function;
+
+	return !copier->narrowing->python_only ||
+	       copier->from->functions[function].kind == KIND_PYTHON ||
+	       (outermost && profile_is_notice(copier->from, function));
+}
+
+static int copy_stack(struct copier *copier, uint32_t stack, uint32_t *id)
+{
+	const struct profile_stack *from = &copier->from->stacks[stack];
+	uint32_t *known = &copier->stacks[stack], location, at, depth = 0;
+	int result = 0;
+
+	if (*known == LEFT_OUT) {
+		for (at = 0; at < from->depth && !result; at++) {
+			location = copier->from->stack_locations[from->first + at];
+			if (frame_stays(copier, location, at + 1 == from->depth))
+				result = copy_location(copier, location, &copier->frames[depth++]);
+		}
+		if (!result)
+			result = profile_stack(copier->to, copier->frames, depth, known);
+		if (result)
+			return result;
+	}
+	*id = *known;
+	return 0;
+}
+
+/* Marks the processes that stay: those of that pid, and with that thread. */
+static void find_processes(struct copier *copier)
+{
+	const struct profile *profile = copier->from;
+	uint32_t pid = copier->narrowing->pid, tid = copier->narrowing->tid, at;
+	uint32_t *kept = copier->processes;
 
 	for (at = 0; at < profile->process_count; at++)
-		kept[at] = tid || (pid && profile->processes[at].pid != pid) ? LEFT_OUT : 0;
-	if (!tid)
-		return;
-	for (at = 0; at < profile->thread_count; at++)
+		kept[at] = tid ? LEFT_OUT : 0;
+	for (at = 0; tid && at < profile->thread_count; at++)
 		if (profile->threads[at].tid == tid)
 			kept[profile->threads[at].process] = 0;
-	for (at = 0; at < profile->sample_count; at++)
+	for (at = 0; tid && at < profile->sample_count; at++)
 		if (profile->samples[at].key.tid == tid)
 			kept[profile->samples[at].key.process] = 0;
 	for (at = 0; at < profile->process_count; at++)
@@ -53,63 +125,135 @@ static void find_processes(const struct profile *profile, uint32_t pid, uint32_t
 			kept[at] = LEFT_OUT;
 }
 
-/* Copies what belongs to the processes that stay; kept[] then holds their new ids. */
-static int copy_kept(const struct profile *from, uint32_t tid, uint32_t *kept, struct profile *to)
+static int copy_processes(struct copier *copier)
 {
-	struct profile_thread thread;
-	struct profile_sample sample;
-	uint32_t at, id;
+	struct profile_process copy;
+	uint32_t at;
 	int result = 0;
 
-	for (at = 0; at < from->process_count && !result; at++)
-		if (kept[at] != LEFT_OUT)
-			result = profile_process(to, &from->processes[at], &kept[at]);
-	for (at = 0; at < from->thread_count && !result; at++) {
-		thread = from->threads[at];
-		if (kept[thread.process] == LEFT_OUT || (tid && thread.tid != tid))
+	for (at = 0; at < copier->from->process_count && !result; at++) {
+		uint32_t *const ids[] = {&copy.command, &copy.python};
+
+		if (copier->processes[at] == LEFT_OUT)
 			continue;
-		thread.process = kept[thread.process];
-		result = profile_thread(to, &thread);
-	}
-	for (at = 0; at < from->sample_count && !result; at++) {
-		sample = from->samples[at];
-		if (kept[sample.key.process] == LEFT_OUT || (tid && sample.key.tid != tid))
-			continue;
-		sample.key.process = kept[sample.key.process];
-		result = profile_sample(to, &sample.key, &id);
+		copy = copier->from->processes[at];
+		result = move_strings(copier, ids, 2);
 		if (!result)
-			to->samples[id] = sample;
+			result = profile_process(copier->to, &copy, &copier->processes[at]);
 	}
 	return result;
 }
 
-int profile_narrow(const struct profile *profile, uint32_t pid, uint32_t tid,
+/* Whether what is known of a thread of a process stays. */
+static bool thread_stays(const struct copier *copier, uint32_t process, uint32_t tid)
+{
+	return copier->processes[process] != LEFT_OUT &&
+	       (!copier->narrowing->tid || tid == copier->narrowing->tid);
+}
+
+static int copy_threads(struct copier *copier)
+{
+	struct profile_thread copy;
+	uint32_t at;
+	int result = 0;
+
+	for (at = 0; at < copier->from->thread_count && !result; at++) {
+		copy = copier->from->threads[at];
+		if (!thread_stays(copier, copy.process, copy.tid))
+			continue;
+		copy.process = copier->processes[copy.process];
+		result = move_string(copier, &copy.name);
+		if (!result)
+			result = profile_thread(copier->to, &copy);
+	}
+	return result;
+}
+
+/* Samples that differ in frames alone that do not stay become one. */
+static int copy_samples(struct copier *copier)
+{
+	const struct profile_sample *from;
+	struct profile_key key;
+	uint32_t at, id;
+	int result = 0;
+
+	for (at = 0; at < copier->from->sample_count && !result; at++) {
+		uint32_t *const ids[] = {&key.thread, &key.syscall, &key.target, &key.gil_holder};
+
+		from = &copier->from->samples[at];
+		key = from->key;
+		if (!thread_stays(copier, key.process, key.tid))
+			continue;
+		key.process = copier->processes[key.process];
+		result = move_strings(copier, ids, sizeof(ids) / sizeof(ids[0]));
+		if (!result)
+			result = copy_stack(copier, from->key.stack, &key.stack);
+		if (!result)
+			result = profile_sample(copier->to, &key, &id);
+		if (result)
+			break;
+		copier->to->samples[id].ns += from->ns;
+		copier->to->samples[id].waits += from->waits;
+	}
+	return result;
+}
+
+static uint32_t *new_ids(uint32_t count)
+{
+	size_t bytes = ((size_t)count + 1) * sizeof(uint32_t);
+	uint32_t *ids = malloc(bytes);
+
+	if (ids)
+		memset(ids, 0xff, bytes); /* LEFT_OUT */
+	return ids;
+}
+
+static int copy_all(struct copier *copier)
+{
+	uint32_t at, deepest = 0;
+	int result;
+
+	for (at = 0; at < copier->from->stack_count; at++)
+		if (copier->from->stacks[at].depth > deepest)
+			deepest = copier->from->stacks[at].depth;
+	copier->to = profile_new();
+	copier->processes = new_ids(copier->from->process_count);
+	copier->locations = new_ids(copier->from->location_count);
+	copier->stacks = new_ids(copier->from->stack_count);
+	copier->frames = new_ids(deepest);
+	if (!copier->to || !copier->processes || !copier->locations || !copier->stacks ||
+	    !copier->frames)
+		return -ENOMEM;
+	find_processes(copier);
+	result = copy_facts(copier);
+	if (!result)
+		result = copy_processes(copier);
+	if (!result)
+		result = copy_threads(copier);
+	return result ? result : copy_samples(copier);
+}
+
+int profile_narrow(const struct profile *profile, const struct narrowing *narrowing,
 		   struct profile **narrowed, struct error *error)
 {
-	struct profile *to = profile_new();
-	uint32_t *kept = calloc((size_t)profile->process_count + 1, sizeof(*kept));
-	int result = -ENOMEM;
+	struct copier copier = {.from = profile, .narrowing = narrowing};
+	int result = copy_all(&copier);
 
-	if (to && kept) {
-		find_processes(profile, pid, tid, kept);
-		result = copy_items(profile, to);
-		if (!result)
-			result = copy_kept(profile, tid, kept, to);
-	}
-	free(kept);
-	if (!result && (pid || tid) && !to->process_count) {
-		if (tid)
-			result = error_set(error, -ESRCH, "no thread %" PRIu32 " in the recording",
-					   tid);
-		else
-			result = error_set(error, -ESRCH, "no process %" PRIu32 " in the recording",
-					   pid);
-	} else if (result) {
-		error_set(error, result, "no memory for the recording");
-	}
+	free(copier.processes);
+	free(copier.locations);
+	free(copier.stacks);
+	free(copier.frames);
 	if (result)
-		profile_free(to);
+		error_set(error, result, "no memory for the recording");
+	else if (narrowing->tid && !copier.to->process_count)
+		result = error_set(error, -ESRCH, "no thread %" PRIu32 " in the recording",
+				   narrowing->tid);
+	else if (narrowing->pid && !copier.to->process_count)
+		result = error_set(error, -ESRCH, "no process %" PRIu32 " in the recording",
+				   narrowing->pid);
+	if (result)
+		profile_free(copier.to);
 	else
-		*narrowed = to;
+		*narrowed = copier.to;
 	return result;
 }

@@ -29,12 +29,10 @@ struct writer {
 	const struct profile *profile;
 	FILE *stream;
 	z_stream zlib;
-	int result;             /* the first failure; then nothing more is written */
-	uint32_t *mapping;      /* for each function the id of its mapping; 0: none */
-	Pprof__Mapping *ranges; /* the mappings, of id index + 1 */
-	uint32_t range_count;
-	uint64_t *locations; /* room for the deepest stack */
-	size_t pending;      /* bytes in `input` */
+	int result;               /* the first failure; then nothing more is written */
+	Pprof__Mapping *mappings; /* by the number of the module; behind them the kernel's */
+	uint64_t *locations;      /* room for the deepest stack */
+	size_t pending;           /* bytes in `input` */
 	uint8_t input[CHUNK];
 	uint8_t output[CHUNK];
 };
@@ -150,6 +148,16 @@ static void write_types(struct writer *writer)
 	writer_piece(writer, &piece);
 }
 
+/* The mapping that a function's code is in; NULL: none. */
+static Pprof__Mapping *function_mapping(const struct writer *writer, uint32_t function)
+{
+	const struct profile_function *it = &writer->profile->functions[function];
+
+	if (it->kind == KIND_KERNEL)
+		return &writer->mappings[writer->profile->module_count];
+	return it->kind == KIND_NATIVE && it->module ? &writer->mappings[it->module] : NULL;
+}
+
 /* Widens the range of addresses of a mapping to one more location. */
 static void range_add(Pprof__Mapping *range, uint64_t address)
 {
@@ -162,63 +170,64 @@ static void range_add(Pprof__Mapping *range, uint64_t address)
 		range->memory_limit = limit;
 }
 
-/* Gives each native and kernel function the id of its mapping. */
-static int find_mappings(struct writer *writer)
+static void write_mapping(struct writer *writer, uint32_t module, uint64_t id)
 {
 	const struct profile *profile = writer->profile;
-	const struct profile_function *function;
-	struct table names = {0};
-	int64_t name;
-	uint32_t at, id;
-	int added = 0;
-
-	for (at = 0; at < profile->function_count && added >= 0; at++) {
-		function = &profile->functions[at];
-		if (function->kind == KIND_PYTHON)
-			continue;
-		name = function->kind == KIND_KERNEL ? word(writer, WORD_KERNEL_MAPPING)
-						     : function->filename;
-		added = table_intern(&names, &name, sizeof(name), &id, NULL);
-		if (added < 0)
-			break;
-		writer->mapping[at] = id + 1;
-		if (added) {
-			pprof__mapping__init(&writer->ranges[id]);
-			writer->ranges[id].id = id + 1;
-			writer->ranges[id].filename = name;
-			writer->ranges[id].has_functions = 1;
-			writer->ranges[id].has_filenames = 1;
-			writer->ranges[id].has_line_numbers = 1;
-		}
-	}
-	writer->range_count = names.count;
-	table_clear(&names);
-	return added < 0 ? added : 0;
-}
-
-static int write_mappings(struct writer *writer)
-{
-	const struct profile *profile = writer->profile;
+	Pprof__Mapping *mapping = &writer->mappings[module];
 	Pprof__Profile piece = PPROF__PROFILE__INIT;
-	Pprof__Mapping *mapping;
-	uint32_t at, id;
-	int result;
 
-	result = find_mappings(writer);
-	if (result)
-		return result;
-	for (at = 0; at < profile->location_count; at++) {
-		id = writer->mapping[profile->locations[at].function];
-		if (id)
-			range_add(&writer->ranges[id - 1], profile->locations[at].address);
+	mapping->id = id;
+	if (module < profile->module_count) {
+		mapping->filename = profile->modules[module].path;
+		mapping->build_id = profile->modules[module].build_id;
+		mapping->file_offset = mapping->memory_start;
+	} else {
+		mapping->filename = word(writer, WORD_KERNEL_MAPPING);
 	}
+	mapping->has_functions = 1;
+	mapping->has_filenames = 1;
+	mapping->has_line_numbers = 1;
 	piece.mapping = &mapping;
 	piece.n_mapping = 1;
-	for (at = 0; at < writer->range_count; at++) {
-		mapping = &writer->ranges[at];
-		writer_piece(writer, &piece);
+	writer_piece(writer, &piece);
+}
+
+/* The module to write first, because readers take it for the program: one that is no library. */
+static uint32_t find_program(const struct writer *writer)
+{
+	const struct profile *profile = writer->profile;
+	const char *path;
+	uint32_t at;
+
+	for (at = 1; at < profile->module_count; at++) {
+		path = profile->strings[profile->modules[at].path];
+		if (writer->mappings[at].memory_limit && path[0] == '/' && !strstr(path, ".so"))
+			return at;
 	}
 	return 0;
+}
+
+/* Of the modules, those that a location is in. The kernel comes last. */
+static void write_mappings(struct writer *writer)
+{
+	const struct profile *profile = writer->profile;
+	Pprof__Mapping *mapping;
+	uint32_t at, program;
+	uint64_t id = 0;
+
+	for (at = 0; at <= profile->module_count; at++)
+		pprof__mapping__init(&writer->mappings[at]);
+	for (at = 0; at < profile->location_count; at++) {
+		mapping = function_mapping(writer, profile->locations[at].function);
+		if (mapping)
+			range_add(mapping, profile->locations[at].address);
+	}
+	program = find_program(writer);
+	if (program)
+		write_mapping(writer, program, ++id);
+	for (at = 1; at <= profile->module_count; at++)
+		if (writer->mappings[at].memory_limit && at != program)
+			write_mapping(writer, at, ++id);
 }
 
 static void write_functions(struct writer *writer)
@@ -239,9 +248,30 @@ static void write_functions(struct writer *writer)
 	}
 }
 
+/*
+ * What tells a location without a mapping from a Python one is that it has an address. Notices have
+ * none, and get one on the page where no code is, by their names: there are readers that tell such
+ * locations apart by nothing else.
+ */
+static uint64_t written_address(const struct profile *profile, const struct profile_location *it)
+{
+	const struct profile_function *function = &profile->functions[it->function];
+	const char *name = profile->strings[function->name];
+	uint32_t digest = 0;
+
+	if (function->kind == KIND_PYTHON)
+		return 0;
+	if (function->kind == KIND_KERNEL || function->module || it->address)
+		return it->address;
+	while (*name)
+		digest = digest * 31 + (unsigned char)*name++;
+	return 1 + digest % (PPROF_NO_CODE - 1);
+}
+
 static void write_locations(struct writer *writer)
 {
 	const struct profile *profile = writer->profile;
+	const Pprof__Mapping *mapping;
 	Pprof__Location location = PPROF__LOCATION__INIT, *pointer = &location;
 	Pprof__Line line = PPROF__LINE__INIT, *lines = &line;
 	Pprof__Profile piece = PPROF__PROFILE__INIT;
@@ -254,9 +284,10 @@ static void write_locations(struct writer *writer)
 	for (at = 0; at < profile->location_count; at++) {
 		line.function_id = (uint64_t)profile->locations[at].function + 1;
 		line.line = profile->locations[at].line;
+		mapping = function_mapping(writer, profile->locations[at].function);
 		location.id = (uint64_t)at + 1;
-		location.mapping_id = writer->mapping[profile->locations[at].function];
-		location.address = profile->locations[at].address;
+		location.mapping_id = mapping ? mapping->id : 0;
+		location.address = written_address(profile, &profile->locations[at]);
 		writer_piece(writer, &piece);
 	}
 }
@@ -376,9 +407,8 @@ static int writer_allocate(struct writer *writer)
 		if (profile->stacks[at].depth > deepest)
 			deepest = profile->stacks[at].depth;
 	writer->locations = calloc(deepest, sizeof(*writer->locations));
-	writer->mapping = calloc((size_t)profile->function_count + 1, sizeof(*writer->mapping));
-	writer->ranges = calloc((size_t)profile->function_count + 1, sizeof(*writer->ranges));
-	if (!writer->locations || !writer->mapping || !writer->ranges)
+	writer->mappings = calloc((size_t)profile->module_count + 1, sizeof(*writer->mappings));
+	if (!writer->locations || !writer->mappings)
 		return -ENOMEM;
 	if (deflateInit2(&writer->zlib, Z_DEFAULT_COMPRESSION, Z_DEFLATED, MAX_WBITS + GZIP, 8,
 			 Z_DEFAULT_STRATEGY) != Z_OK)
@@ -392,10 +422,9 @@ static int write_all(struct writer *writer)
 
 	write_types(writer);
 	result = write_strings(writer);
-	if (!result)
-		result = write_mappings(writer);
 	if (result)
 		return result;
+	write_mappings(writer);
 	write_functions(writer);
 	write_locations(writer);
 	result = write_samples(writer);
@@ -422,8 +451,7 @@ int pprof_write(const struct profile *profile, FILE *stream, struct error *error
 			result = write_all(writer);
 		deflateEnd(&writer->zlib);
 		free(writer->locations);
-		free(writer->mapping);
-		free(writer->ranges);
+		free(writer->mappings);
 	}
 	free(writer);
 	if (result)

@@ -1,15 +1,18 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Owns the recording: a profile as a gzip-compressed pprof file. Everything in struct profile but
- * the order of strings and stacks survives writing and reading. See pprof.proto for the wire.
+ * the order of strings, modules and stacks survives writing and reading. See pprof.proto for the wire.
  *
  *   sample types  cpu/nanoseconds: time in state `running`; wait/nanoseconds: time in every other
  *                 state; waits/count: times that a thread blocked
  *   labels        process, pid, thread, tid, state; leaf of running samples; where known syscall,
  *                 target, gil_holder. `process_index` tells processes of the same pid and name
  *                 apart (a process that has exec'd), and is there from the second one on
- *   locations     Python: no mapping, no address; native: the mapping of their file; kernel: the
- *                 mapping `[kernel.kallsyms]`. No system names, ids 1..n in order
+ *   mappings      one for each module, with path and build-id, and `[kernel.kallsyms]`. Addresses of
+ *                 a module are those in its file, so that the pages given are of the file as well
+ *   locations     Python: no mapping, no address; native: the mapping of their module and an
+ *                 address in it, without a module an address alone; kernel: the kernel's mapping.
+ *                 No system names, ids 1..n in order
  *   comments      see comments.h
  */
 #ifndef PYEBPF_PPROF_H
@@ -23,6 +26,9 @@
 /* Of what is read, at most so many bytes once uncompressed, and so many of each kind of item. */
 #define PPROF_BYTES_MAX ((size_t)1 << 30)
 #define PPROF_ITEMS_MAX ((uint32_t)1 << 23)
+
+/* Addresses below are of no code: written for locations that have none, read back as 0. */
+#define PPROF_NO_CODE 4096
 
 /* Writes the recording and flushes the stream. Returns 0, or -errno with *error set. */
 int pprof_write(const struct profile *profile, FILE *stream, struct error *error);

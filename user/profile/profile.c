@@ -14,6 +14,7 @@
 
 struct profile_index {
 	struct table strings;
+	struct table modules;
 	struct table functions;
 	struct table locations;
 	struct table stacks; /* by struct stack_key */
@@ -37,7 +38,8 @@ struct profile *profile_new(void)
 	if (!profile)
 		return NULL;
 	profile->index = calloc(1, sizeof(*profile->index));
-	if (!profile->index || profile_string(profile, "", &id)) {
+	if (!profile->index || profile_string(profile, "", &id) ||
+	    profile_module(profile, 0, 0, &id)) {
 		profile_free(profile);
 		return NULL;
 	}
@@ -50,6 +52,7 @@ void profile_free(struct profile *profile)
 		return;
 	if (profile->index) {
 		table_clear(&profile->index->strings); /* with the strings themselves */
+		table_clear(&profile->index->modules);
 		table_clear(&profile->index->functions);
 		table_clear(&profile->index->locations);
 		table_clear(&profile->index->stacks);
@@ -57,6 +60,7 @@ void profile_free(struct profile *profile)
 	}
 	free(profile->index);
 	free(profile->strings);
+	free(profile->modules);
 	free(profile->functions);
 	free(profile->locations);
 	free(profile->stacks);
@@ -98,6 +102,24 @@ int profile_string(struct profile *profile, const char *text, uint32_t *id)
 	result = string_add(profile, repaired, id);
 	free(repaired);
 	return result;
+}
+
+int profile_module(struct profile *profile, uint32_t path, uint32_t build_id, uint32_t *id)
+{
+	struct profile_module module = {.path = path, .build_id = build_id};
+	void *grown;
+	int added;
+
+	grown = array_grow(profile->modules, profile->module_count, sizeof(module));
+	if (!grown)
+		return -ENOMEM;
+	profile->modules = grown;
+	added = table_intern(&profile->index->modules, &module, sizeof(module), id, NULL);
+	if (added < 0)
+		return added;
+	if (added)
+		profile->modules[profile->module_count++] = module;
+	return 0;
 }
 
 int profile_function(struct profile *profile, const struct profile_function *function, uint32_t *id)
@@ -267,6 +289,22 @@ int64_t profile_stack_owner(const struct profile *profile, uint32_t stack)
 			return location;
 	}
 	return -1;
+}
+
+bool profile_is_notice(const struct profile *profile, uint32_t function)
+{
+	const struct profile_function *it = &profile->functions[function];
+	const char *name = profile->strings[it->name];
+
+	return it->kind == KIND_NATIVE && !it->module && !it->filename && name[0] == '[' &&
+	       strcmp(name, PROFILE_GENERATED) != 0;
+}
+
+const char *profile_code_file(const struct profile *profile, uint32_t function)
+{
+	const struct profile_function *it = &profile->functions[function];
+
+	return profile->strings[it->module ? profile->modules[it->module].path : it->filename];
 }
 
 void profile_process_set(struct profile *profile, uint32_t id,

@@ -18,18 +18,35 @@
 
 enum function_kind { KIND_PYTHON, KIND_NATIVE, KIND_KERNEL, KIND_COUNT };
 
-/* Ids 0 of strings is "". All other ids start at 0 as well. */
+/* Id 0 of strings is "", of modules none. All other ids start at 0 as well. */
+
+/*
+ * A file of machine code. Files of one path can differ (replaced while it was mapped, of another
+ * container): the build-id tells them apart.
+ */
+struct profile_module {
+	uint32_t path;     /* string */
+	uint32_t build_id; /* string, hexadecimal; 0: it has none */
+};
+
 struct profile_function {
 	uint32_t name;
-	uint32_t filename;  /* co_filename; of native and kernel functions, the module's path */
+	/*
+	 * co_filename; of a native function a source file, where known, else the path of its
+	 * module; of a kernel function the kernel's module. Code of several sources (what was
+	 * inlined) gives several native functions of one name and module: summary.h has them as one
+	 */
+	uint32_t filename;
 	int32_t start_line; /* co_firstlineno; 0 where none is known */
 	enum function_kind kind;
+	uint32_t module; /* of a native function; 0: its code is in no file */
 };
 
 struct profile_location {
 	uint32_t function;
-	int32_t line;     /* being run; 0: not known */
-	uint64_t address; /* of native and kernel locations */
+	int32_t line; /* of the function's `filename`, being run; 0: not known */
+	/* Native: virtual address in the module; kernel: in memory. 0: Python, or not known. */
+	uint64_t address;
 };
 
 /* Everything by which samples differ. */
@@ -92,6 +109,11 @@ struct profile_facts {
 	uint64_t lost[LOSS_COUNT];
 	int64_t profiler_cpu_ns;
 	int64_t profiler_rss_bytes;
+	/* The unwind tables of native stacks. tables 0: none were made. */
+	uint32_t tables;            /* one for each file */
+	int64_t table_bytes;        /* of the tables, in the kernel */
+	int64_t table_source_bytes; /* of the .eh_frame sections that they were made of */
+	int64_t tables_ready_ns;    /* from the command's start until the first files had theirs */
 };
 
 struct profile_index; /* the hash tables behind the arrays; private to profile.c */
@@ -99,6 +121,7 @@ struct profile_index; /* the hash tables behind the arrays; private to profile.c
 /* The arrays may be read by anybody, and are changed only through the functions below. */
 struct profile {
 	char **strings;
+	struct profile_module *modules;
 	struct profile_function *functions;
 	struct profile_location *locations;
 	struct profile_stack *stacks;
@@ -106,8 +129,8 @@ struct profile {
 	struct profile_sample *samples;
 	struct profile_process *processes;
 	struct profile_thread *threads;
-	uint32_t string_count, function_count, location_count, stack_count, sample_count;
-	uint32_t process_count, thread_count;
+	uint32_t string_count, module_count, function_count, location_count, stack_count;
+	uint32_t sample_count, process_count, thread_count;
 	struct profile_facts facts;
 	struct profile_index *index;
 };
@@ -121,6 +144,7 @@ void profile_free(struct profile *profile);
  * Strings must be valid UTF-8 and are copied.
  */
 int profile_string(struct profile *profile, const char *text, uint32_t *id);
+int profile_module(struct profile *profile, uint32_t path, uint32_t build_id, uint32_t *id);
 int profile_function(struct profile *profile, const struct profile_function *function,
 		     uint32_t *id);
 int profile_location(struct profile *profile, const struct profile_location *location,
@@ -140,5 +164,17 @@ void profile_process_set(struct profile *profile, uint32_t id,
 
 /* The innermost Python location of a stack: the one its time is charged to. -1: it has none. */
 int64_t profile_stack_owner(const struct profile *profile, uint32_t stack);
+
+/* The name of native functions in no file that nothing names. */
+#define PROFILE_GENERATED "[generated code]"
+
+/*
+ * Whether a function is none, but a frame that tells of a stack: "[stack cut]". Notices are native
+ * functions without a module and a file, named in brackets.
+ */
+bool profile_is_notice(const struct profile *profile, uint32_t function);
+
+/* The file that a function's code is in: co_filename, a module's path, the kernel's module, "". */
+const char *profile_code_file(const struct profile *profile, uint32_t function);
 
 #endif

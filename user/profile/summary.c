@@ -17,9 +17,11 @@
 struct builder {
 	const struct profile *profile;
 	struct summary *summary;
+	uint32_t *rows;        /* by function; see find_rows() */
 	uint32_t *seen;        /* by row: number of the last sample that it was counted for */
 	uint32_t *thread_rows; /* by the string of a thread's name: its row, or NO_ROW */
 	struct table lines;    /* by row and line */
+	struct table callers;  /* by row and what called */
 	struct table targets;  /* by row, state and target */
 	uint32_t sample;       /* number of the current one, from 1 on */
 };
@@ -32,6 +34,39 @@ int64_t states_sum(const int64_t states[STATE_COUNT])
 	for (state = 0; state < STATE_COUNT; state++)
 		sum += states[state];
 	return sum;
+}
+
+/*
+ * A function's row is the one of its own number, but native functions that differ in the source
+ * file alone share the first one's: they are pieces of one.
+ */
+static int find_rows(struct builder *builder)
+{
+	const struct profile *profile = builder->profile;
+	const struct profile_function *function;
+	struct table natives = {0};
+	uint32_t *first, key[2], at, id;
+	int added = 0;
+
+	builder->rows = calloc((size_t)profile->function_count + 1, sizeof(*builder->rows));
+	first = calloc((size_t)profile->function_count + 1, sizeof(*first));
+	for (at = 0; builder->rows && first && at < profile->function_count; at++) {
+		function = &profile->functions[at];
+		builder->rows[at] = at;
+		if (function->kind != KIND_NATIVE || !function->module)
+			continue;
+		key[0] = function->name;
+		key[1] = function->module;
+		added = table_intern(&natives, key, sizeof(key), &id, NULL);
+		if (added < 0)
+			break;
+		if (added)
+			first[id] = at;
+		builder->rows[at] = first[id];
+	}
+	table_clear(&natives);
+	free(first);
+	return !builder->rows || !first || added < 0 ? -ENOMEM : 0;
 }
 
 /* The rows of functions come first, in the functions' order, until they are sorted. */
@@ -51,8 +86,9 @@ static int add_function_rows(struct builder *builder)
 		function = &profile->functions[at];
 		row = &builder->summary->rows[at];
 		*row = (struct summary_row){
+			.function = at,
 			.name = profile->strings[function->name],
-			.file = profile->strings[function->filename],
+			.file = profile_code_file(profile, at),
 			.line = function->start_line,
 			.kind = function->kind,
 			.charged = function->kind == KIND_PYTHON,
@@ -81,8 +117,11 @@ static int add_row(struct summary *summary, const char *name, const char *thread
 	if (label)
 		summary->labels[summary->label_count++] = label;
 	*row = summary->row_count++;
-	summary->rows[*row] = (struct summary_row){
-		.name = name, .file = label ? label : "", .kind = KIND_NATIVE, .charged = true};
+	summary->rows[*row] = (struct summary_row){.function = -1,
+						   .name = name,
+						   .file = label ? label : "",
+						   .kind = KIND_NATIVE,
+						   .charged = true};
 	return 0;
 }
 
@@ -105,6 +144,31 @@ static int add_line(struct builder *builder, uint32_t row, int32_t line,
 	if (added)
 		summary->lines[summary->line_count++] = key;
 	summary->lines[id].ns[sample->key.state] += sample->ns;
+	return 0;
+}
+
+/* Adds to the Python place that called a native row, or to the thread where none did. */
+static int add_caller(struct builder *builder, uint32_t row, const struct profile_sample *sample)
+{
+	struct summary *summary = builder->summary;
+	struct summary_caller key = {.row = row};
+	uint32_t id;
+	void *grown;
+	int added;
+
+	key.location = profile_stack_owner(builder->profile, sample->key.stack);
+	key.thread = key.location < 0 ? sample->key.thread : 0;
+	grown = array_grow(summary->callers, summary->caller_count, sizeof(*summary->callers));
+	if (!grown)
+		return -ENOMEM;
+	summary->callers = grown;
+	added = table_intern(&builder->callers, &key, offsetof(struct summary_caller, ns), &id,
+			     NULL);
+	if (added < 0)
+		return added;
+	if (added)
+		summary->callers[summary->caller_count++] = key;
+	summary->callers[id].ns += sample->ns;
 	return 0;
 }
 
@@ -170,24 +234,40 @@ static int find_charged(struct builder *builder, const struct profile_sample *sa
 	return result;
 }
 
+/* Charges a sample to the native or kernel function that is its innermost frame. */
+static int add_leaf(struct builder *builder, const struct profile_sample *sample,
+		    const struct profile_location *leaf)
+{
+	const struct profile_function *functions = builder->profile->functions;
+	uint32_t at = builder->rows[leaf->function];
+	struct summary_row *row = &builder->summary->rows[at];
+	int result = 0;
+
+	charge_self(row, sample);
+	/* Lines of another source file than the row's would be taken for its own. */
+	if (leaf->line && functions[at].filename == functions[leaf->function].filename)
+		result = add_line(builder, at, leaf->line, sample);
+	if (!result && row->kind == KIND_NATIVE)
+		result = add_caller(builder, at, sample);
+	return result;
+}
+
 /* Adds a sample to the totals of all functions on its stack, and to its native leaf. */
 static int add_stack(struct builder *builder, const struct profile_sample *sample)
 {
 	const struct profile *profile = builder->profile;
 	const struct profile_stack *stack = &profile->stacks[sample->key.stack];
-	struct summary *summary = builder->summary;
+	struct summary_row *rows = builder->summary->rows;
 	const struct profile_location *location;
-	uint32_t at;
+	uint32_t at, row;
 
 	for (at = 0; at < stack->depth; at++) {
 		location = &profile->locations[profile->stack_locations[stack->first + at]];
-		if (builder->seen[location->function] != builder->sample)
-			charge_total(&summary->rows[location->function], sample);
-		builder->seen[location->function] = builder->sample;
-		if (at || summary->rows[location->function].charged)
-			continue;
-		charge_self(&summary->rows[location->function], sample);
-		if (location->line && add_line(builder, location->function, location->line, sample))
+		row = builder->rows[location->function];
+		if (builder->seen[row] != builder->sample)
+			charge_total(&rows[row], sample);
+		builder->seen[row] = builder->sample;
+		if (!at && !rows[row].charged && add_leaf(builder, sample, location))
 			return -ENOMEM;
 	}
 	return 0;
@@ -266,6 +346,19 @@ static int compare_lines(const void *left, const void *right)
 	return a->line < b->line ? -1 : a->line > b->line;
 }
 
+static int compare_callers(const void *left, const void *right)
+{
+	const struct summary_caller *a = left, *b = right;
+
+	if (a->row != b->row)
+		return a->row < b->row ? -1 : 1;
+	if (a->ns != b->ns)
+		return a->ns < b->ns ? 1 : -1;
+	if (a->location != b->location)
+		return a->location < b->location ? -1 : 1;
+	return a->thread < b->thread ? -1 : a->thread > b->thread;
+}
+
 static int compare_targets(const void *left, const void *right)
 {
 	const struct summary_target *a = left, *b = right;
@@ -277,7 +370,27 @@ static int compare_targets(const void *left, const void *right)
 	return a->state != b->state ? (int)a->state - (int)b->state : strcmp(a->target, b->target);
 }
 
-/* Sorts the rows, and has the lines and targets follow them to their new places. */
+/* Has lines, callers and targets follow their rows to their new places, and sorts them. */
+static void follow(struct summary *summary, const uint32_t *place)
+{
+	uint32_t at;
+
+	for (at = 0; at < summary->line_count; at++)
+		summary->lines[at].row = place[summary->lines[at].row];
+	for (at = 0; at < summary->caller_count; at++)
+		summary->callers[at].row = place[summary->callers[at].row];
+	for (at = 0; at < summary->target_count; at++)
+		summary->targets[at].row = place[summary->targets[at].row];
+	if (summary->line_count)
+		qsort(summary->lines, summary->line_count, sizeof(*summary->lines), compare_lines);
+	if (summary->caller_count)
+		qsort(summary->callers, summary->caller_count, sizeof(*summary->callers),
+		      compare_callers);
+	if (summary->target_count)
+		qsort(summary->targets, summary->target_count, sizeof(*summary->targets),
+		      compare_targets);
+}
+
 static int sort(struct summary *summary)
 {
 	size_t count = (size_t)summary->row_count + 1;
@@ -299,15 +412,7 @@ static int sort(struct summary *summary)
 		summary->rows[at] = order[at].values;
 		place[order[at].row] = at;
 	}
-	for (at = 0; at < summary->line_count; at++)
-		summary->lines[at].row = place[summary->lines[at].row];
-	for (at = 0; at < summary->target_count; at++)
-		summary->targets[at].row = place[summary->targets[at].row];
-	if (summary->line_count)
-		qsort(summary->lines, summary->line_count, sizeof(*summary->lines), compare_lines);
-	if (summary->target_count)
-		qsort(summary->targets, summary->target_count, sizeof(*summary->targets),
-		      compare_targets);
+	follow(summary, place);
 	free(order);
 	free(place);
 	return 0;
@@ -324,7 +429,9 @@ static int build(struct builder *builder)
 	if (!builder->seen || !builder->thread_rows)
 		return -ENOMEM;
 	memset(builder->thread_rows, 0xff, profile->string_count * sizeof(*builder->thread_rows));
-	result = add_function_rows(builder);
+	result = find_rows(builder);
+	if (!result)
+		result = add_function_rows(builder);
 	for (at = 0; at < profile->sample_count && !result; at++) {
 		builder->sample = at + 1;
 		result = add_sample(builder, &profile->samples[at]);
@@ -342,9 +449,11 @@ int summary_make(const struct profile *profile, struct summary **summary)
 	builder.summary = calloc(1, sizeof(*builder.summary));
 	if (builder.summary)
 		result = build(&builder);
+	free(builder.rows);
 	free(builder.seen);
 	free(builder.thread_rows);
 	table_clear(&builder.lines);
+	table_clear(&builder.callers);
 	table_clear(&builder.targets);
 	if (result)
 		summary_free(builder.summary);
@@ -364,6 +473,25 @@ void summary_free(struct summary *summary)
 	free(summary->labels);
 	free(summary->rows);
 	free(summary->lines);
+	free(summary->callers);
 	free(summary->targets);
 	free(summary);
+}
+
+const struct summary_caller *summary_callers(const struct summary *summary, uint32_t row,
+					     uint32_t *count)
+{
+	uint32_t low = 0, high = summary->caller_count, middle;
+
+	while (low < high) {
+		middle = low + (high - low) / 2;
+		if (summary->callers[middle].row < row)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	for (*count = 0; low + *count < summary->caller_count; (*count)++)
+		if (summary->callers[low + *count].row != row)
+			break;
+	return *count ? &summary->callers[low] : NULL;
 }

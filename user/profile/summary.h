@@ -12,17 +12,20 @@
  * A function's time. Of a Python function, `self` is all time in which it was the innermost Python
  * function, whatever it had called in C or in the kernel; of a native or kernel function, the time
  * in which it was the innermost frame. So time is charged once among the rows with `charged`, and
- * they add up to summary.states.
+ * they add up to summary.states. `total` is the time with the function anywhere on the stack: that of
+ * C which called back into Python has what Python then did.
+ *
+ * Native functions of one name and module are one row, whatever their sources.
  *
  * Time without a Python function has rows of its own, with `charged`, by the thread's name:
  * "[no Python frame]". Time that a thread's ledger has and no sample stands for is in the row
  * "[not sampled]".
  */
 struct summary_row {
+	int64_t function; /* in profile.functions, the first of several sources; -1: none */
 	const char *name;
-	const char
-		*file; /* co_filename, a module's path, or of rows without a function, the thread */
-	int32_t line;  /* co_firstlineno; 0: none */
+	const char *file; /* see profile_code_file(); of rows without a function, the thread */
+	int32_t line;     /* co_firstlineno; 0: none */
 	enum function_kind kind;
 	bool charged;
 	int64_t self[STATE_COUNT];
@@ -39,6 +42,14 @@ struct summary_line {
 	int64_t ns[STATE_COUNT];
 };
 
+/* Self time of a native row by the Python place that called it. By row, the largest first. */
+struct summary_caller {
+	uint32_t row;
+	uint32_t thread;  /* string: where no Python function called, the thread's name; else 0 */
+	int64_t location; /* the innermost Python one; -1: none */
+	int64_t ns;
+};
+
 /* What the threads waited for in a charged row. The largest first. */
 struct summary_target {
 	uint32_t row;
@@ -51,8 +62,9 @@ struct summary_target {
 struct summary {
 	struct summary_row *rows; /* the largest self time first */
 	struct summary_line *lines;
+	struct summary_caller *callers;
 	struct summary_target *targets;
-	uint32_t row_count, line_count, target_count;
+	uint32_t row_count, line_count, caller_count, target_count;
 	int64_t states[STATE_COUNT]; /* of all threads, from their ledgers */
 	int64_t running[LEAF_COUNT];
 	char **labels; /* texts that the rows point to */
@@ -62,6 +74,10 @@ struct summary {
 /* Stores a summary, to be freed by summary_free() before the profile. Returns 0 or -ENOMEM. */
 int summary_make(const struct profile *profile, struct summary **summary);
 void summary_free(struct summary *summary);
+
+/* The callers of a row: returns the first of *count; NULL: there are none. */
+const struct summary_caller *summary_callers(const struct summary *summary, uint32_t row,
+					     uint32_t *count);
 
 int64_t states_sum(const int64_t states[STATE_COUNT]);
 

@@ -1,23 +1,29 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Owns the verdict's arithmetic and wording. */
+/* Owns the verdict's arithmetic. Leaves its wording to verdict_text.c. */
 #include "profile/verdict.h"
 
 #include <errno.h>
-#include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "profile/table.h"
 
-#define ACTIVE_PART   200 /* a thread that ran for 1/200 of its time did something */
-#define MIXED_PERCENT 40  /* below this the largest share bounds nothing */
-#define SECOND        1e9
+#define NO_NAME     UINT32_MAX
+#define ACTIVE_PART 200 /* a thread that ran for 1/200 of its time did something */
 
 struct thread_time {
 	int64_t handover_ns; /* seen in samples */
 	int64_t clients_ns;  /* the same: waiting for the next request of a client */
 	bool active;
+};
+
+/* How long the innermost frame of a cause was a native function, or one of a module. */
+struct native_time {
+	uint32_t cause; /* as numbered before the causes are sorted */
+	uint32_t module;
+	uint32_t name;    /* string, of the function; NO_NAME: for any of the module */
+	uint32_t example; /* a function of that name */
+	int64_t ns;
 };
 
 struct builder {
@@ -26,6 +32,8 @@ struct builder {
 	struct table threads; /* by process and thread id */
 	struct thread_time *times;
 	struct table causes;
+	struct table natives; /* by cause, and function or module */
+	struct native_time *native_times;
 };
 
 /* Files of the standard library in which a thread waits for the work of another one. */
@@ -219,6 +227,7 @@ static bool cause_of(const struct profile *profile, const struct profile_sample 
 	int64_t owner = cause_location(profile, sample->key.stack);
 
 	memset(cause, 0, sizeof(*cause));
+	cause->native_function = -1;
 	cause->function = owner < 0 ? -1 : (int64_t)profile->locations[owner].function;
 	cause->thread = owner < 0 ? sample->key.thread : 0;
 	cause->column = state_column(sample->key.state);
@@ -229,6 +238,68 @@ static bool cause_of(const struct profile *profile, const struct profile_sample 
 	return cause->column != COLUMN_IDLE && cause->column != COLUMN_OTHER &&
 	       sample->key.state != STATE_POLL && !is_handover(profile, sample) &&
 	       !is_client_wait(profile, sample);
+}
+
+static int add_native_time(struct builder *builder, const struct native_time *time)
+{
+	uint32_t id;
+	void *grown;
+	int added;
+
+	grown = array_grow(builder->native_times, builder->natives.count, sizeof(*time));
+	if (!grown)
+		return -ENOMEM;
+	builder->native_times = grown;
+	added = table_intern(&builder->natives, time, offsetof(struct native_time, example), &id,
+			     NULL);
+	if (added < 0)
+		return added;
+	if (added)
+		builder->native_times[id] = *time;
+	else
+		builder->native_times[id].ns += time->ns;
+	return 0;
+}
+
+/* Adds a sample that ran native code to what its innermost function and module had. */
+static int add_native(struct builder *builder, const struct profile_sample *sample, uint32_t cause)
+{
+	const struct profile *profile = builder->profile;
+	const struct profile_stack *stack = &profile->stacks[sample->key.stack];
+	struct native_time time = {.cause = cause, .ns = sample->ns};
+	const struct profile_function *function;
+	int result;
+
+	if (sample->key.state != STATE_RUNNING || sample->key.leaf != LEAF_NATIVE || !stack->depth)
+		return 0;
+	time.example = profile->locations[profile->stack_locations[stack->first]].function;
+	function = &profile->functions[time.example];
+	if (function->kind != KIND_NATIVE || profile_is_notice(profile, time.example))
+		return 0;
+	time.module = function->module;
+	time.name = function->name;
+	result = add_native_time(builder, &time);
+	time.name = NO_NAME;
+	return result || !time.module ? result : add_native_time(builder, &time);
+}
+
+/* Tells the causes which native function and module had at least half of their native time. */
+static void name_natives(struct builder *builder)
+{
+	const struct native_time *time;
+	struct cause *cause;
+	uint32_t at;
+
+	for (at = 0; at < builder->natives.count; at++) {
+		time = &builder->native_times[at];
+		cause = &builder->verdicts->causes[time->cause];
+		if (time->ns < cause->running[LEAF_NATIVE] - time->ns)
+			continue;
+		if (time->name == NO_NAME)
+			cause->native_module = time->module;
+		else if (cause->native_function < 0)
+			cause->native_function = time->example;
+	}
 }
 
 static int add_cause(struct builder *builder, const struct profile_sample *sample)
@@ -254,7 +325,7 @@ static int add_cause(struct builder *builder, const struct profile_sample *sampl
 	verdicts->causes[id].waits += sample->waits;
 	if (sample->key.state == STATE_RUNNING)
 		verdicts->causes[id].running[sample->key.leaf] += sample->ns;
-	return 0;
+	return add_native(builder, sample, id);
 }
 
 static int compare_causes(const void *left, const void *right)
@@ -277,16 +348,22 @@ static int add_causes(struct builder *builder)
 		sample = &profile->samples[at];
 		if (find_time(builder, sample->key.process, sample->key.tid, &time))
 			return -ENOMEM;
-		if (time->active && add_cause(builder, sample))
+		if (!time->active)
+			continue;
+		if (sample->key.state == STATE_RUNNING)
+			builder->verdicts->processes[sample->key.process]
+				.running[sample->key.leaf] += sample->ns;
+		if (add_cause(builder, sample))
 			return -ENOMEM;
 	}
+	name_natives(builder);
 	if (builder->verdicts->cause_count)
 		qsort(builder->verdicts->causes, builder->verdicts->cause_count,
 		      sizeof(struct cause), compare_causes);
 	return 0;
 }
 
-static int64_t shares_sum(const struct verdict *verdict)
+int64_t verdict_ns(const struct verdict *verdict)
 {
 	int64_t sum = 0;
 	int share;
@@ -310,7 +387,7 @@ static int build(struct builder *builder)
 		if (add_thread(builder, &profile->threads[at]))
 			return -ENOMEM;
 	for (at = 0; at < profile->process_count; at++)
-		verdicts->ns += shares_sum(&verdicts->processes[at]);
+		verdicts->ns += verdict_ns(&verdicts->processes[at]);
 	return add_causes(builder);
 }
 
@@ -324,7 +401,9 @@ int verdicts_make(const struct profile *profile, struct verdicts **verdicts)
 		result = build(&builder);
 	table_clear(&builder.threads);
 	table_clear(&builder.causes);
+	table_clear(&builder.natives);
 	free(builder.times);
+	free(builder.native_times);
 	if (result)
 		verdicts_free(builder.verdicts);
 	else
@@ -339,127 +418,4 @@ void verdicts_free(struct verdicts *verdicts)
 	free(verdicts->processes);
 	free(verdicts->causes);
 	free(verdicts);
-}
-
-static int percent(int64_t part, int64_t whole)
-{
-	return whole > 0 ? (int)((double)part * 100 / (double)whole + 0.5) : 0;
-}
-
-const char *verdict_word(const struct verdict *verdict)
-{
-	static const char *const words[SHARE_COUNT] = {
-		[SHARE_RUNNING] = "CPU-bound",   [SHARE_IO] = "I/O-bound",
-		[SHARE_EVENTS] = "Event-driven", [SHARE_LOCK] = "Lock-bound",
-		[SHARE_GIL] = "GIL-bound",       [SHARE_IDLE] = "Mostly idle",
-		[SHARE_OTHER] = "Blocked",
-	};
-	int64_t shares[SHARE_COUNT];
-	int share, most = SHARE_RUNNING;
-
-	if (!verdict->threads)
-		return "Not seen";
-	if (!shares_sum(verdict))
-		return "Idle";
-	memcpy(shares, verdict->shares, sizeof(shares));
-	shares[SHARE_RUNNING] += shares[SHARE_RUNQUEUE];
-	shares[SHARE_RUNQUEUE] = 0;
-	for (share = 0; share < SHARE_COUNT; share++)
-		if (shares[share] > shares[most])
-			most = share;
-	return percent(shares[most], shares_sum(verdict)) < MIXED_PERCENT ? "Mixed" : words[most];
-}
-
-/* Writes "71 % waiting on I/O, …", the largest share first, without those that round to 0 %. */
-static void write_shares(const struct verdict *verdict, FILE *stream)
-{
-	static const char *const texts[SHARE_COUNT] = {
-		[SHARE_RUNNING] = "on CPU",    [SHARE_RUNQUEUE] = "waiting for a CPU",
-		[SHARE_IO] = "waiting on I/O", [SHARE_EVENTS] = "waiting for events",
-		[SHARE_LOCK] = "for locks",    [SHARE_GIL] = "for the GIL",
-		[SHARE_IDLE] = "idle",         [SHARE_OTHER] = "blocked otherwise",
-	};
-	bool written[SHARE_COUNT] = {false};
-	int64_t sum = shares_sum(verdict);
-	const char *before = "";
-	int turn, share, most;
-
-	for (turn = 0; turn < SHARE_COUNT; turn++) {
-		most = -1;
-		for (share = 0; share < SHARE_COUNT; share++)
-			if (!written[share] &&
-			    (most < 0 || verdict->shares[share] > verdict->shares[most]))
-				most = share;
-		written[most] = true;
-		if (!percent(verdict->shares[most], sum))
-			break;
-		fprintf(stream, "%s%d %% %s", before, percent(verdict->shares[most], sum),
-			texts[most]);
-		before = ", ";
-	}
-}
-
-/* Ends a stream opened by open_memstream(). */
-static char *finish(FILE *stream, char **text)
-{
-	bool failed = ferror(stream);
-
-	if (fclose(stream) || failed) {
-		free(*text);
-		return NULL;
-	}
-	return *text;
-}
-
-char *verdict_text(const struct verdict *verdict)
-{
-	int64_t sum = shares_sum(verdict);
-	char *text = NULL;
-	size_t size;
-	FILE *stream = open_memstream(&text, &size);
-
-	if (!stream)
-		return NULL;
-	fprintf(stream, "%s: ", verdict_word(verdict));
-	if (!verdict->threads) {
-		fputs("none of its threads was seen.", stream);
-	} else if (!sum) {
-		fputs("no thread did more than wait.", stream);
-	} else {
-		write_shares(verdict, stream);
-		fputc('.', stream);
-		if (percent(verdict->handover_ns, sum + verdict->handover_ns) >= 5)
-			fprintf(stream, " Beside that, %.1f s of waiting for other threads' work.",
-				(double)verdict->handover_ns / SECOND);
-	}
-	return finish(stream, &text);
-}
-
-char *verdict_waited_text(const struct verdict *verdict)
-{
-	uint32_t left = verdict->threads - verdict->active, counts[STATE_COUNT];
-	const char *before = ": ";
-	char *text = NULL;
-	size_t size;
-	FILE *stream = open_memstream(&text, &size);
-	int state, most;
-
-	if (!stream)
-		return NULL;
-	memcpy(counts, verdict->waited, sizeof(counts));
-	if (left)
-		fprintf(stream, "%" PRIu32 " thread%s only waited", left, left == 1 ? "" : "s");
-	while (left) {
-		most = 0;
-		for (state = 0; state < STATE_COUNT; state++)
-			if (counts[state] > counts[most])
-				most = state;
-		fprintf(stream, "%s%s %" PRIu32, before, state_name(most), counts[most]);
-		before = ", ";
-		left -= counts[most];
-		counts[most] = 0;
-	}
-	if (verdict->threads > verdict->active)
-		fputc('.', stream);
-	return finish(stream, &text);
 }

@@ -35,6 +35,7 @@ struct verdict {
 	uint32_t active;
 	uint32_t waited[STATE_COUNT]; /* threads that only waited, by the state they were in most */
 	int64_t shares[SHARE_COUNT];  /* ns of active threads */
+	int64_t running[LEAF_COUNT];  /* of shares[SHARE_RUNNING], what samples stand for */
 	int64_t handover_ns;          /* of active threads, not in shares */
 	int64_t charged_ns;           /* of all threads, in any state */
 	int64_t existed_ns;           /* of all threads: what charged_ns must come to */
@@ -50,6 +51,9 @@ struct cause {
 	int64_t ns;
 	int64_t waits;
 	int64_t running[LEAF_COUNT];
+	/* What had at least half of running[LEAF_NATIVE], as the innermost frame. */
+	int64_t native_function; /* -1: no one function, or not known */
+	uint32_t native_module;  /* 0: no one module, or not known */
 };
 
 struct verdicts {
@@ -63,9 +67,13 @@ struct verdicts {
 int verdicts_make(const struct profile *profile, struct verdicts **verdicts);
 void verdicts_free(struct verdicts *verdicts);
 
+/* The time that the shares are of. */
+int64_t verdict_ns(const struct verdict *verdict);
+
 /*
  * Return sentences, to be freed by the caller; NULL: no memory. "I/O-bound: 71 % waiting on I/O,
- * 18 % on CPU, 11 % idle." and "12 threads only waited: lock 9, poll 3." ("" where none did)
+ * 18 % on CPU, 11 % idle. CPU time: 60 % Python, 40 % native code." and "12 threads only waited: lock
+ * 9, poll 3." ("" where none did)
  */
 char *verdict_text(const struct verdict *verdict);
 char *verdict_waited_text(const struct verdict *verdict);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Owns the collapsed stacks, in py-spy's spelling: `function (file:line);… count`, root first. The
- * count is the time in sampling periods. Rounding keeps the sum: whole periods first, then one
+ * Owns the collapsed stacks, in py-spy's spelling: `function (file:line);… count`, root first, with
+ * native frames as `function (module)` and kernel frames as `function_[k]`. The count is the time in sampling periods. Rounding keeps the sum: whole periods first, then one
  * more for those with the largest rests.
  */
 #include "views/view.h"
@@ -13,10 +13,12 @@
 
 #include "profile/names.h"
 #include "profile/table.h"
+#include "views/paths.h"
 #include "views/text.h"
 
 #define SECOND          1000000000
 #define RATE_DEFAULT_HZ 99
+#define NO_PYTHON       "[no Python frame]"
 
 /* What a line is made of; samples that differ in nothing else are one line. */
 struct line_key {
@@ -112,11 +114,24 @@ static int write_name(FILE *stream, const char *name)
 	return 0;
 }
 
+/* Of Python functions the path, of native ones the last component: of the source, or the module. */
+static const char *frame_file(const struct profile *profile,
+			      const struct profile_location *location)
+{
+	const struct profile_function *function = &profile->functions[location->function];
+
+	if (function->kind == KIND_PYTHON)
+		return profile->strings[function->filename];
+	if (location->line && function->filename)
+		return path_name(profile->strings[function->filename]);
+	return path_name(profile_code_file(profile, location->function));
+}
+
 static int write_frame(FILE *stream, const struct profile *profile,
 		       const struct profile_location *location)
 {
 	const struct profile_function *function = &profile->functions[location->function];
-	const char *file = profile->strings[function->filename];
+	const char *file = frame_file(profile, location);
 	int result = write_name(stream, profile->strings[function->name]);
 
 	if (function->kind == KIND_KERNEL) {
@@ -158,23 +173,34 @@ static int write_process(FILE *stream, const struct profile *profile, uint32_t p
 	return result;
 }
 
+/* Whether a frame says no more than the root of such a stack. */
+static bool is_no_python(const struct profile *profile, uint32_t location)
+{
+	uint32_t function = profile->locations[location].function;
+
+	return profile_is_notice(profile, function) &&
+	       !strcmp(profile->strings[profile->functions[function].name], NO_PYTHON);
+}
+
 static int write_line(FILE *stream, const struct profile *profile, const struct line *line)
 {
 	const struct profile_stack *stack = &profile->stacks[line->key.stack];
 	const uint32_t *locations = profile->stack_locations + stack->first;
 	const char *before = "";
-	uint32_t at;
+	uint32_t depth = stack->depth, at;
 	int result = 0;
 
 	if (profile->process_count > 1)
 		result = write_process(stream, profile, line->key.process);
 	if (!result && profile_stack_owner(profile, line->key.stack) < 0) {
-		fputs("[no Python frame] ([thread ", stream);
+		if (depth && is_no_python(profile, locations[depth - 1]))
+			depth--;
+		fputs(NO_PYTHON " ([thread ", stream);
 		result = write_name(stream, profile->strings[line->key.thread]);
 		fputs("])", stream);
 		before = ";";
 	}
-	for (at = stack->depth; at-- > 0 && !result; before = ";") {
+	for (at = depth; at-- > 0 && !result; before = ";") {
 		fputs(before, stream);
 		result = write_frame(stream, profile, &profile->locations[locations[at]]);
 	}

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Owns paths_shorten(). */
+/* Owns the comparing of paths by their components. */
 #include "views/paths.h"
 
 #include <errno.h>
@@ -30,6 +30,13 @@ static const char *first_guess(const char *path)
 	if (!strncmp(slash + 1, "__", 2))
 		return component_before(path, slash + 1);
 	return slash + 1;
+}
+
+const char *path_name(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	return slash && slash[1] ? slash + 1 : path;
 }
 
 /* Lengthens each short path that stands for different paths. Returns 1 if there were any, 0. */

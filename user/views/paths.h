@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Owns the shortening of file paths to what tells them apart. */
+/* Owns the shortening of file paths. */
 #ifndef PYEBPF_PATHS_H
 #define PYEBPF_PATHS_H
 
@@ -11,5 +11,8 @@
  * Equal paths stay equal. Returns 0 or -ENOMEM.
  */
 int paths_shorten(const char *const paths[], uint32_t count, const char *shorts[]);
+
+/* The last component of a path. */
+const char *path_name(const char *path);
 
 #endif

@@ -151,7 +151,25 @@ static json_t *json_lines(const struct summary *summary, uint32_t row, uint32_t 
 	return object;
 }
 
-static json_t *json_functions(const struct summary *summary)
+/* Adds what tells native functions of one name and module path apart, where it is known. */
+static json_t *put_native(json_t *object, const struct profile *profile,
+			  const struct summary_row *row)
+{
+	const struct profile_function *function;
+	const char *build_id;
+
+	if (row->function < 0 || row->kind != KIND_NATIVE)
+		return object;
+	function = &profile->functions[row->function];
+	build_id = profile->strings[profile->modules[function->module].build_id];
+	if (*build_id)
+		object = put(object, "build_id", json_string(build_id));
+	if (function->filename && strcmp(profile->strings[function->filename], row->file) != 0)
+		object = put(object, "source", json_string(profile->strings[function->filename]));
+	return object;
+}
+
+static json_t *json_functions(const struct profile *profile, const struct summary *summary)
 {
 	const struct summary_row *row;
 	json_t *array = json_array(), *function, *lines;
@@ -167,6 +185,7 @@ static json_t *json_functions(const struct summary *summary)
 		function = json_pack("{s:s,s:s,s:i,s:s,s:s}", "function", row->name, "file",
 				     row->file, "line", (int)row->line, "kind",
 				     kind_name(row->kind), "class", row_class(row));
+		function = put_native(function, profile, row);
 		function = put(function, "self", json_states(row->self));
 		function = put(function, "total", json_states(row->total));
 		function = put(function, "running", json_running(row->running));
@@ -230,6 +249,21 @@ static json_t *json_environment(const struct profile *profile)
 	return put(object, "start_unix_s", seconds(facts->start_unix_ns));
 }
 
+static json_t *json_profiler(const struct profile_facts *facts)
+{
+	json_t *profiler = json_pack("{s:o,s:I,s:I}", "cpu_s", seconds(facts->profiler_cpu_ns),
+				     "rss_bytes", (json_int_t)facts->profiler_rss_bytes, "samples",
+				     (json_int_t)(facts->captured & INT64_MAX));
+
+	if (!facts->tables)
+		return profiler;
+	return put(profiler, "native",
+		   json_pack("{s:I,s:I,s:I,s:o}", "tables", (json_int_t)facts->tables,
+			     "table_bytes", (json_int_t)facts->table_bytes, "source_bytes",
+			     (json_int_t)facts->table_source_bytes, "tables_ready_s",
+			     seconds(facts->tables_ready_ns)));
+}
+
 static json_t *json_report(const struct profile *profile, const struct summary *summary,
 			   const struct verdicts *verdicts)
 {
@@ -242,13 +276,10 @@ static json_t *json_report(const struct profile *profile, const struct summary *
 	report = put(report, "verdict", json_verdict(profile, verdicts));
 	report = put(report, "processes", json_processes(profile));
 	report = put(report, "totals", totals);
-	report = put(report, "functions", json_functions(summary));
+	report = put(report, "functions", json_functions(profile, summary));
 	report = put(report, "targets", json_targets(summary));
 	report = put(report, "lost", json_lost(facts));
-	report = put(report, "profiler",
-		     json_pack("{s:o,s:I,s:I}", "cpu_s", seconds(facts->profiler_cpu_ns),
-			       "rss_bytes", (json_int_t)facts->profiler_rss_bytes, "samples",
-			       (json_int_t)(facts->captured & INT64_MAX)));
+	report = put(report, "profiler", json_profiler(facts));
 	return put(report, "environment", json_environment(profile));
 }
 
