@@ -38,6 +38,9 @@ struct cfi {
 /* Lists the functions. *functions owns memory, free()d through ->all. Returns 0 or -ENOMEM. */
 int cfi_list(const struct cfi *cfi, struct cfi_functions *functions);
 
+/* Reads the bounds of the function whose FDE begins at an offset. Returns 0 or -EINVAL. */
+int cfi_function_at(const struct cfi *cfi, size_t entry, struct cfi_function *function);
+
 /*
  * Called for each stretch of addresses with one rule, ascending, without gaps, from the function's
  * start to its end. Anything but 0 ends the reading and is returned.
@@ -48,6 +51,14 @@ typedef int cfi_stretch(void *context, uint64_t start, uint64_t end,
 /* Reads one function. Returns 0, -EINVAL: damaged, or what the callee returned. */
 int cfi_read_function(const struct cfi *cfi, const struct cfi_function *function,
 		      cfi_stretch *stretch, void *context);
+
+/*
+ * Finds a file's .eh_frame, by its name or, where section headers were stripped, by the index that
+ * PT_GNU_EH_FRAME points to: then from its start to the end of the last function that the index
+ * knows. Returns 0, -ENOENT: it has none, or -EINVAL.
+ */
+int cfi_find_section(const struct elf_file *file, uint64_t *value, uint64_t *offset,
+		     uint64_t *size);
 
 /*
  * Finds the function that holds a virtual address, in a file's index (.eh_frame_hdr), which is
