@@ -74,6 +74,7 @@ static __always_inline void thread_return(void *context)
 				  bpf_get_stack(context, sampling.sample->kernel,
 						sizeof(sampling.sample->kernel), 0));
 		sample_add_stack(&sampling, thread, task, OWN_THREAD);
+		sample_add_holder(&sampling, thread, task, OWN_THREAD);
 		sample_end(&sampling);
 	}
 	__builtin_memset(&thread->capture, 0, sizeof(thread->capture));

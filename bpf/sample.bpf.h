@@ -56,6 +56,21 @@ static __always_inline void sample_add_wait(struct sample_record *sample, struct
 		target_read(task, thread->descriptor, &sample->target);
 }
 
+/* Who held the GIL that the thread has waited for. After the Python frames: they use the scratch. */
+static __always_inline void sample_add_holder(struct sampling *sampling, struct thread *thread,
+					      struct task_struct *task, subject_t subject)
+{
+	struct process_config *process = process_find(task);
+	struct sample_record *sample = sampling->sample;
+
+	if (!process || sample->state != STATE_GIL)
+		return;
+	sample->holder[0] = thread->gil_holder;
+	gil_holder_read(thread, subject, process, &sample->holder[1]);
+	gil_holder_name(process, sampling->scratch, subject, &sample->holder[0]);
+	gil_holder_name(process, sampling->scratch, subject, &sample->holder[1]);
+}
+
 /*
  * Kernel frames lie before the Python frames in the record with room for KERNEL_FRAMES_MAX, so
  * only the tail that is not used is not sent.

@@ -53,10 +53,11 @@ struct thread {
 	__u64 gil_pause_ns;    /* see gil_wait_begin(); 0: the last wait was not for the GIL */
 	struct capture capture;
 	/* Known until proven otherwise, see python.bpf.h. */
-	__u64 python_thread;      /* address of its PyThreadState; 0: not known */
-	__u64 python_interpreter; /* that was the first in the list when it was found */
-	__u64 gil;                /* address of its interpreter's struct _gil_runtime_state */
-	__u64 searched_ns;        /* when it was last looked for without success */
+	__u64 python_thread;            /* address of its PyThreadState; 0: not known */
+	__u64 python_interpreter;       /* that was the first in the list when it was found */
+	__u64 gil;                      /* address of its interpreter's struct _gil_runtime_state */
+	struct python_frame gil_holder; /* when the wait began; code 0: not known */
+	__u64 searched_ns;              /* when it was last looked for without success */
 	struct stratum strata[STATE_COUNT];
 	struct state_total totals[STATE_COUNT];
 };

@@ -7,6 +7,7 @@
 #ifndef PYEBPF_WAIT_BPF_H
 #define PYEBPF_WAIT_BPF_H
 
+#include "gil.bpf.h"
 #include "poll.bpf.h"
 #include "python.bpf.h"
 #include "thread.bpf.h"
@@ -38,9 +39,12 @@ static __always_inline void gil_wait_begin(struct thread *thread, struct syscall
 static __always_inline __u32 wait_futex(struct thread *thread, subject_t subject,
 					struct syscall *call, __u64 now)
 {
-	if (!python_gil_contains(thread, subject, call->arguments[0], now))
+	const struct process_config *process = process_find(subject_task(subject));
+
+	if (!process || !python_gil_contains(thread, subject, call->arguments[0], now))
 		return STATE_LOCK;
 	gil_wait_begin(thread, call, now, subject);
+	gil_holder_read(thread, subject, process, &thread->gil_holder);
 	return STATE_GIL;
 }
 

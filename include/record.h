@@ -104,6 +104,11 @@ struct sample_record {
 	__u32 leaf;      /* enum leaf */
 	char comm[COMM_SIZE];
 	struct wait_target target;
+	/*
+	 * Of a wait for the GIL: who held it when the wait, or this part of it, began and when it
+	 * ended. code 0: not known.
+	 */
+	struct python_frame holder[2];
 	__u32 kernel_count;
 	__u32 python_count;
 	__u32 native_count;

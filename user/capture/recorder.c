@@ -3,6 +3,7 @@
 #include "capture/recorder.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -189,6 +190,50 @@ static int wait_add(struct recorder *recorder, const struct profile_key *key, ui
 				     counts && length ? (double)ns / length : 0);
 }
 
+/* A holder as the label has it: `function (file:first line)`; id 0: not known. */
+static int holder_label(struct recorder *recorder, const struct sample_record *sample,
+			const struct python_frame *holder, uint32_t *label)
+{
+	const struct profile *profile = recorder->profile;
+	const struct profile_function *function;
+	uint32_t location;
+	char *text;
+	int error;
+
+	*label = 0;
+	if (!holder->code)
+		return 0;
+	error = codes_locate(recorder->stacks.codes, sample->head.process, holder, &location);
+	if (error)
+		return error;
+	function = &profile->functions[profile->locations[location].function];
+	if (asprintf(&text, "%s (%s:%" PRId32 ")", profile->strings[function->name],
+		     profile->strings[function->filename], function->start_line) < 0)
+		return -ENOMEM;
+	error = profile_string(recorder->profile, text, label);
+	free(text);
+	return error;
+}
+
+/* A wait for the GIL, one half for who held it when it began, one for who did when it ended. */
+static int gil_wait_add(struct recorder *recorder, const struct sample_record *sample,
+			struct profile_key *key)
+{
+	uint64_t half = sample->ns / 2, length = sample->length_ns / 2;
+	bool counts = !sample->continued;
+	int error = holder_label(recorder, sample, &sample->holder[0], &key->gil_holder);
+
+	if (!error)
+		error = wait_add(recorder, key, sample->ns - half, sample->length_ns - length,
+				 counts);
+	if (!error)
+		error = holder_label(recorder, sample, &sample->holder[1], &key->gil_holder);
+	if (!error)
+		error = wait_add(recorder, key, half, length, false);
+	key->gil_holder = 0;
+	return error;
+}
+
 static int sample_add(struct recorder *recorder, const struct sample_record *sample)
 {
 	struct process_number *number = process_find(recorder, &sample->head);
@@ -204,7 +249,9 @@ static int sample_add(struct recorder *recorder, const struct sample_record *sam
 	recorder->profile->facts.captured++;
 	if (sample->state == STATE_RUNNING)
 		return estimates_add_sampled(recorder->estimates, &key, sample->ns, 0);
-	if (sample->ns)
+	if (sample->ns && sample->state == STATE_GIL)
+		error = gil_wait_add(recorder, sample, &key);
+	else if (sample->ns)
 		error = wait_add(recorder, &key, sample->ns, sample->length_ns, !sample->continued);
 	if (error || !sample->runqueue_ns)
 		return error;
