@@ -87,8 +87,7 @@ static uint64_t functions_read(const struct cfi *cfi, const struct cfi_functions
 
 		require(functions->all[i].start < functions->all[i].end);
 		require(functions->all[i].start <= limit);
-		if (limit != functions->all[i].start &&
-		    !function_read(cfi, &functions->all[i], limit, stretches))
+		if (!function_read(cfi, &functions->all[i], limit, stretches))
 			damaged++;
 	}
 	return damaged;

@@ -10,7 +10,9 @@
 
 #include "native/cfi.h"
 
-#define MADE_ADDRESS 0x100000 /* virtual address of the section */
+#define MADE_ADDRESS   0x100000 /* virtual address of the section */
+#define MADE_FACTOR_AT 12       /* where made_usual_common() puts the factor of code addresses, */
+#define MADE_COLUMN_AT 14       /* and the number of the return address */
 
 struct made_cfi {
 	uint8_t bytes[1 << 19];

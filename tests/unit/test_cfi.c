@@ -127,6 +127,11 @@ static void test_usual(void **state)
 			DW_CFA_advance_loc | 1, DW_CFA_restore_state, DW_CFA_nop, DW_CFA_nop)),
 		"+0 sp+8 same\n+1 sp+16 cfa-2\n+4 fp+16 cfa-2\n+69 sp+8 same\n+70 fp+16 cfa-2\n");
 	assert_string_equal(function_text(MADE(DW_CFA_nop)), "+0 sp+8 same\n");
+	/* What changes and is then the same is one stretch. */
+	assert_string_equal(function_text(MADE(DW_CFA_advance_loc | 1, DW_CFA_def_cfa_offset, 16,
+					       DW_CFA_def_cfa_offset, 8, DW_CFA_advance_loc | 1,
+					       DW_CFA_same_value, 6)),
+			    "+0 sp+8 same\n");
 	/* What holds at the start is said there. */
 	assert_string_equal(
 		function_text(MADE(DW_CFA_def_cfa_offset, 0x80, 1, DW_CFA_offset | 6, 2,
@@ -146,7 +151,7 @@ static void test_moves(void **state)
 		"+64 sp+40 same\n");
 	/* Behind the function's end nothing counts, nor may it lead out of it. */
 	assert_string_equal(function_text(MADE(DW_CFA_advance_loc4, 0xff, 0xff, 0xff, 0xff,
-					       DW_CFA_def_cfa_offset, 16)),
+					       DW_CFA_def_cfa_offset, 16, 0x3f)),
 			    "+0 sp+8 same\n");
 	assert_string_equal(function_text(MADE(DW_CFA_MIPS_advance_loc8, 0xff, 0xff, 0xff, 0xff,
 					       0xff, 0xff, 0xff, 0xff, DW_CFA_def_cfa_offset, 16)),
@@ -154,6 +159,20 @@ static void test_moves(void **state)
 	assert_string_equal(
 		function_text(MADE(DW_CFA_advance_loc1, 0xff, DW_CFA_def_cfa_offset, 16)),
 		"+0 sp+8 same\n+255 sp+16 same\n");
+}
+
+/* Distances are in units that the CIE says; too many of them must not come round to few bytes. */
+static void test_units(void **state)
+{
+	struct made_cfi made = {.size = 0};
+
+	made_usual_common(&made);
+	made_function(&made, START, LENGTH,
+		      MADE(DW_CFA_advance_loc | 8, DW_CFA_def_cfa_offset, 16,
+			   DW_CFA_MIPS_advance_loc8, 1, 0, 0, 0, 0, 0, 0, 0x40,
+			   DW_CFA_def_cfa_offset, 24));
+	made.bytes[MADE_FACTOR_AT] = 4;
+	assert_string_equal(section_text(&made), "+0 sp+8 same\n+32 sp+16 same\n");
 }
 
 /* DW_CFA_set_loc has an address in the encoding of the CIE, here an absolute one. */
@@ -346,10 +365,17 @@ static void test_signal(void **state)
 		DW_CFA_expression,         0,  3,           DW_OP_breg7, 0x90, 1,
 	};
 	const size_t offsets[] = {3, 10, 16, 22};
+	uint8_t added[sizeof(code) + 2];
 
 	assert_string_equal(signal_text(code, sizeof(code)), "+0 signal\n");
 	assert_string_equal(function_text(code, sizeof(code)), "+0 unknown\n");
 	assert_string_equal(signal_text(MADE(DW_CFA_nop)), "+0 unknown\n");
+	memcpy(added, code, 6);
+	added[1] += 2;
+	added[6] = DW_OP_plus_uconst;
+	added[7] = 8;
+	memcpy(added + 8, code + 6, sizeof(code) - 6);
+	assert_string_equal(signal_text(added, sizeof(added)), "+0 unknown\n");
 	for (size_t i = 0; i < sizeof(offsets) / sizeof(offsets[0]); i++) {
 		code[offsets[i]] ^= 0x10;
 		assert_string_equal(signal_text(code, sizeof(code)), "+0 unknown\n");
@@ -507,8 +533,11 @@ static void test_common(void **state)
 
 	made.size = 0;
 	made_usual_common(&made);
-	made.bytes[14] = 30; /* the column of the return address */
 	made_function(&made, START, LENGTH, MADE(DW_CFA_nop));
+	assert_string_equal(section_text(&made), "+0 sp+8 same\n");
+	made.bytes[MADE_COLUMN_AT] = 30;
+	assert_string_equal(section_text(&made), "damaged");
+	made.bytes[MADE_COLUMN_AT] = 7;
 	assert_string_equal(section_text(&made), "damaged");
 }
 
@@ -632,6 +661,8 @@ __asm__(".pushsection .text.parts, \"ax\", @progbits\n"
 	"	test %edi, %edi\n"
 	"	.byte 0x0f, 0x85\n" /* jne second_part + 1 */
 	"	.long second_part + 1 - (. + 4)\n"
+	"	.byte 0x0f, 0x84\n" /* je second_part */
+	"	.long second_part - (. + 4)\n"
 	"	mov $0x000000e9, %eax\n"
 	"	.byte 0xe9\n" /* jmp no_part */
 	"	.long no_part - (. + 4)\n"
@@ -745,17 +776,17 @@ static void test_index(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_usual),          cmocka_unit_test(test_moves),
-		cmocka_unit_test(test_set_location),   cmocka_unit_test(test_cfa),
-		cmocka_unit_test(test_frame_pointer),  cmocka_unit_test(test_restore),
-		cmocka_unit_test(test_return_address), cmocka_unit_test(test_expressions),
-		cmocka_unit_test(test_linkage_table),  cmocka_unit_test(test_signal),
-		cmocka_unit_test(test_states),         cmocka_unit_test(test_instructions),
-		cmocka_unit_test(test_encodings),      cmocka_unit_test(test_augmentations),
-		cmocka_unit_test(test_plain),          cmocka_unit_test(test_common),
-		cmocka_unit_test(test_list),           cmocka_unit_test(test_callee),
-		cmocka_unit_test(test_damaged),        cmocka_unit_test(test_file),
-		cmocka_unit_test(test_index),
+		cmocka_unit_test(test_usual),         cmocka_unit_test(test_moves),
+		cmocka_unit_test(test_units),         cmocka_unit_test(test_set_location),
+		cmocka_unit_test(test_cfa),           cmocka_unit_test(test_frame_pointer),
+		cmocka_unit_test(test_restore),       cmocka_unit_test(test_return_address),
+		cmocka_unit_test(test_expressions),   cmocka_unit_test(test_linkage_table),
+		cmocka_unit_test(test_signal),        cmocka_unit_test(test_states),
+		cmocka_unit_test(test_instructions),  cmocka_unit_test(test_encodings),
+		cmocka_unit_test(test_augmentations), cmocka_unit_test(test_plain),
+		cmocka_unit_test(test_common),        cmocka_unit_test(test_list),
+		cmocka_unit_test(test_callee),        cmocka_unit_test(test_damaged),
+		cmocka_unit_test(test_file),          cmocka_unit_test(test_index),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -103,6 +103,7 @@ static void test_bad_lines(void **state)
 		assert_nothing(map, 0x1000);
 		assert_nothing(map, 0x1001);
 		assert_nothing(map, 0xffffffffffffff00);
+		assert_nothing(map, 0x1111111111111111);
 		assert_piece(map, 0x6000, "after", 0x6000);
 		perf_map_free(map);
 	}

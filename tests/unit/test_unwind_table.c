@@ -185,7 +185,9 @@ static void test_overlaps(void **state)
 	struct unwind_table table;
 
 	add(&made, 0x2000, 0x10, 40); /* of two with one start, the last */
-	add(&made, 0x1000, 0x100, 16);
+	made_function(&made, 0x1000, 0x100,
+		      MADE(DW_CFA_def_cfa_offset, 16, DW_CFA_advance_loc1, 0x50,
+			   DW_CFA_def_cfa_offset, 32));
 	add(&made, 0x1040, 0x20, 24); /* in the middle: behind it nothing is known */
 	add(&made, 0x2000, 0x20, 48);
 	table = table_make(&made);
@@ -244,13 +246,25 @@ static void test_nothing(void **state)
 static void test_spans(void **state)
 {
 	struct made_cfi made = {.size = 0};
-	struct unwind_table table = {.row_count = 7};
+	struct unwind_table table;
+	size_t size;
 
 	add(&made, 0x1000, 1024 * PAGE - 0x1000, 8);
 	table = table_make(&made);
 	assert_int_equal(header_of(&table)->page_count, 1024);
 	assert_int_equal(table.row_count, 1025);
 	unwind_table_free(&table);
+	size = made.size;
+	/* A page more for each 16 bytes of the section. */
+	made.size = 0;
+	add(&made, PAGE, (uint32_t)((1024 + size / 16) * PAGE), 8);
+	assert_int_equal(made.size, size);
+	table = table_make(&made);
+	assert_int_equal(header_of(&table)->page_count, 1024 + size / 16);
+	unwind_table_free(&table);
+	made.size = 0;
+	add(&made, PAGE, (uint32_t)((1024 + size / 16) * PAGE + 1), 8);
+	assert_int_equal(unwind_table_make(made.bytes, made.size, MADE_ADDRESS, &table), -E2BIG);
 	add(&made, 0x70000000, 0x10, 8);
 	table.row_count = 7;
 	assert_int_equal(unwind_table_make(made.bytes, made.size, MADE_ADDRESS, &table), -E2BIG);

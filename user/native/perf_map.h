@@ -22,7 +22,10 @@ struct perf_map;
  */
 int perf_map_read(const struct process *process, struct perf_map **map);
 
-/* The same from bytes. Lines that are not valid are passed over. Returns 0 or -ENOMEM. */
+/*
+ * The same from bytes. Lines that are not valid are passed over, and so is one without an end: it
+ * is still being written. Returns 0 or -ENOMEM.
+ */
 int perf_map_parse(const char *text, size_t size, struct perf_map **map);
 void perf_map_free(struct perf_map *map);
 

@@ -26,7 +26,8 @@ struct unwind_table {
 /*
  * Makes a table from the bytes of an .eh_frame section that lies at virtual address `address`. On
  * success *table owns memory, to be released by unwind_table_free(); without any valid function it
- * has no rows. Returns 0, -E2BIG (it needs more rules or rows than the form can hold) or -ENOMEM.
+ * has no rows. Returns 0, -E2BIG (it needs more rules than the form can hold, or its addresses lie
+ * farther apart than 2 GiB or than a section of its size accounts for) or -ENOMEM.
  */
 int unwind_table_make(const uint8_t *bytes, size_t size, uint64_t address,
 		      struct unwind_table *table);
