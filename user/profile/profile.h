@@ -58,7 +58,9 @@ struct profile_key {
 	uint32_t leaf;       /* enum leaf, of running samples; else LEAF_PYTHON */
 	uint32_t syscall;    /* string: its name; 0: none */
 	uint32_t target;     /* string; 0: none */
-	uint32_t gil_holder; /* string; 0: none */
+	uint32_t gil_holder; /* string: `function (file:first line)`; 0: none */
+	uint32_t waker;      /* string: who ended the wait, the same or a thread's name; 0: none */
+	uint32_t length;     /* of its waits: below 1 << length ns each; 0: not known */
 	uint32_t stack;      /* index into profile.stacks */
 };
 
@@ -70,6 +72,39 @@ struct profile_sample {
 	struct profile_key key;
 	int64_t ns;
 	int64_t waits;
+	int64_t longest_ns; /* the longest of its waits that was captured */
+	/* Messages sent and received on the socket `target`, by samples that stand for several. */
+	int64_t sends;
+	int64_t receives;
+	int64_t grown_bytes; /* by which resident memory has grown; only with --memory */
+};
+
+/* How the collections of a process were seen. */
+enum gc_source { GC_UNKNOWN, GC_USDT, GC_UPROBE, GC_SAMPLED, GC_SOURCE_COUNT };
+
+#define GC_GENERATIONS 3
+
+/* The garbage collections of a process. GC_SAMPLED has no counts and no longest one. */
+struct profile_gc {
+	enum gc_source source;
+	uint64_t collections[GC_GENERATIONS];
+	int64_t ns;
+	int64_t longest_ns;
+};
+
+/*
+ * A function that exchanges many messages with one target while one call of another is under way:
+ * the N+1 queries of a view. `calls` are the calls of `caller` in which it did so at least twice.
+ */
+struct profile_repeat {
+	uint32_t process;  /* index into profile.processes */
+	uint32_t caller;   /* function */
+	uint32_t function; /* function */
+	uint32_t location; /* in `caller`, of the call that led there most often */
+	uint32_t target;   /* string */
+	uint64_t calls;
+	uint64_t sends; /* in these calls together */
+	uint64_t most;  /* in one of them */
 };
 
 /* A call stack: `depth` location ids, innermost first. */
@@ -82,6 +117,7 @@ struct profile_process {
 	uint32_t pid;
 	uint32_t command; /* string: what a user would call it */
 	uint32_t python;  /* string: "CPython 3.11.2 (/usr/bin/python3.11)"; 0: unknown */
+	struct profile_gc gc;
 };
 
 /* A thread's exact ledger: the states' times add up to end_ns - start_ns. */
@@ -129,8 +165,9 @@ struct profile {
 	struct profile_sample *samples;
 	struct profile_process *processes;
 	struct profile_thread *threads;
+	struct profile_repeat *repeats;
 	uint32_t string_count, module_count, function_count, location_count, stack_count;
-	uint32_t sample_count, process_count, thread_count;
+	uint32_t sample_count, process_count, thread_count, repeat_count;
 	struct profile_facts facts;
 	struct profile_index *index;
 };
@@ -157,6 +194,7 @@ int profile_sample(struct profile *profile, const struct profile_key *key, uint3
 /* These always add one. Return 0 or -ENOMEM. */
 int profile_process(struct profile *profile, const struct profile_process *process, uint32_t *id);
 int profile_thread(struct profile *profile, const struct profile_thread *thread);
+int profile_repeat(struct profile *profile, const struct profile_repeat *repeat);
 
 /* Changes what is known of a process. */
 void profile_process_set(struct profile *profile, uint32_t id,
