@@ -50,6 +50,25 @@ static __always_inline int holder_fill(const struct process_config *process, __u
 	return 0;
 }
 
+/* The innermost frame from `frame` on that runs Python code; 0: none near. */
+static __always_inline __u64 frame_skip_shims(const struct python_layout *layout, __u64 frame,
+					      subject_t subject)
+{
+	__u32 step;
+	__u8 owner;
+
+	for (step = 0; step < HOLDER_SHIMS_MAX && frame; step++) {
+		if (!layout->frame_owner)
+			return frame;
+		if (user_read(&owner, sizeof(owner), frame + layout->frame_owner, subject))
+			return 0;
+		if (owner < layout->frame_owner_shim)
+			return frame;
+		frame = user_read_word(frame + layout->frame_previous, subject);
+	}
+	return 0;
+}
+
 /*
  * Finds the Python frame that holds the lock which the thread waits for. holder->code 0: nobody,
  * or it cannot be told.
@@ -59,8 +78,6 @@ CHECKED_ONCE int gil_holder_read(struct thread *thread, subject_t subject,
 {
 	const struct python_layout *layout = &process->layout;
 	__u64 state, frame;
-	__u32 step;
-	__u8 owner;
 
 	if (!thread || !process || !holder)
 		return -1;
@@ -71,34 +88,26 @@ CHECKED_ONCE int gil_holder_read(struct thread *thread, subject_t subject,
 	if (!state || state == thread->python_thread)
 		return -1;
 	frame = holder_frame(layout, state, subject);
-	for (step = 0; step < HOLDER_SHIMS_MAX && frame; step++) {
-		if (!layout->frame_owner)
-			break;
-		if (user_read(&owner, sizeof(owner), frame + layout->frame_owner, subject))
-			return -1;
-		if (owner < layout->frame_owner_shim)
-			break;
-		frame = user_read_word(frame + layout->frame_previous, subject);
-	}
+	frame = frame_skip_shims(layout, frame, subject);
 	return frame ? holder_fill(process, frame, subject, holder) : -1;
 }
 
-/* Has the holder's code object named. It is forgotten where that cannot be done. */
-static __always_inline void gil_holder_name(const struct process_config *process,
-					    struct scratch *scratch, subject_t subject,
-					    struct python_frame *holder)
+/* Has the code object of a frame named. The frame is forgotten where that cannot be done. */
+static __always_inline void frame_name(const struct process_config *process,
+				       struct scratch *scratch, subject_t subject,
+				       struct python_frame *frame)
 {
 	struct code_set *known = code_set_find();
 	__u64 key;
 
-	if (!holder->code || !known)
+	if (!frame->code || !known)
 		return;
-	holder->identity = code_identity(process, holder->code, scratch, subject);
-	key = code_key(process, holder->code, holder->identity);
+	frame->identity = code_identity(process, frame->code, scratch, subject);
+	key = code_key(process, frame->code, frame->identity);
 	if (code_set_holds(known, key))
 		return;
-	if (code_send(process, scratch, subject, holder->code, holder->identity))
-		holder->code = 0;
+	if (code_send(process, scratch, subject, frame->code, frame->identity))
+		frame->code = 0;
 	else
 		code_set_add(known, key);
 }

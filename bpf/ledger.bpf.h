@@ -62,6 +62,22 @@ static __always_inline __u64 stratum_advance(struct thread *thread, __u32 state,
 	return ns;
 }
 
+/* Whether ledger_weigh() would capture a wait of this length in the thread's state. */
+static __always_inline bool ledger_will_capture(const struct thread *thread, __u64 length)
+{
+	const struct stratum *stratum;
+	__u32 state = thread->state;
+
+	if (length >= period_ns)
+		return true;
+	if (state >= STATE_COUNT)
+		return false;
+	stratum = &thread->strata[state];
+	/* The point of a next stratum is not drawn yet: as good as captured. */
+	return stratum->position + length >= period_ns ||
+	       (stratum->position <= stratum->point && stratum->point < stratum->position + length);
+}
+
 /* A function of its own, as those below that are __weak, for the verifier to check but once. */
 __weak __u64 ledger_weigh(struct thread *thread, __u32 state, __u64 length)
 {

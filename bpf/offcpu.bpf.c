@@ -7,6 +7,7 @@
 
 #include "ledger.bpf.h"
 #include "sample.bpf.h"
+#include "waker.bpf.h"
 
 static __always_inline void thread_leave(struct thread *thread, struct task_struct *task,
 					 bool preempted, __u64 now)
@@ -22,6 +23,18 @@ static __always_inline void thread_leave(struct thread *thread, struct task_stru
 	wait_classify(thread, OWN_THREAD, now, POLL_SWITCH);
 }
 
+/* `previous` has had the CPU until now: if the thread was in the run queue, that is what ran. */
+static __always_inline void thread_come(struct thread *thread, struct task_struct *task,
+					struct task_struct *previous, __u64 now)
+{
+	ledger_switch_in(thread, executed_read(task), now);
+	if (!thread->capture.runqueue_ns)
+		return;
+	__builtin_memset(thread->ran, 0, sizeof(thread->ran));
+	if (previous->pid) /* else the CPU was idle */
+		BPF_CORE_READ_STR_INTO(&thread->ran, previous, comm);
+}
+
 SEC("tp_btf/sched_switch")
 int BPF_PROG(switch_threads, bool preempted, struct task_struct *previous, struct task_struct *next)
 {
@@ -35,7 +48,7 @@ int BPF_PROG(switch_threads, bool preempted, struct task_struct *previous, struc
 	if (leaves)
 		thread_leave(leaves, previous, preempted, now);
 	if (comes)
-		ledger_switch_in(comes, executed_read(next), now);
+		thread_come(comes, next, previous, now);
 	return 0;
 }
 
@@ -44,8 +57,13 @@ int BPF_PROG(wake_thread, struct task_struct *task)
 {
 	struct thread *thread = thread_find(task);
 
-	if (thread)
-		ledger_wake(thread, bpf_ktime_get_ns());
+	__u64 now;
+
+	if (!thread)
+		return 0;
+	now = bpf_ktime_get_ns();
+	ledger_wake(thread, now);
+	waker_note(thread, task->tgid, now);
 	return 0;
 }
 
@@ -74,7 +92,7 @@ static __always_inline void thread_return(void *context)
 				  bpf_get_stack(context, sampling.sample->kernel,
 						sizeof(sampling.sample->kernel), 0));
 		sample_add_stack(&sampling, thread, task, OWN_THREAD);
-		sample_add_holder(&sampling, thread, task, OWN_THREAD);
+		sample_add_others(&sampling, thread, task, OWN_THREAD);
 		sample_end(&sampling);
 	}
 	__builtin_memset(&thread->capture, 0, sizeof(thread->capture));

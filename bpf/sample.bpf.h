@@ -52,23 +52,34 @@ static __always_inline void sample_add_wait(struct sample_record *sample, struct
 	sample->runqueue_length_ns = thread->capture.runqueue_length_ns;
 	sample->continued = thread->continued;
 	sample->syscall = thread->syscall;
+	if (thread->capture.runqueue_ns)
+		__builtin_memcpy(sample->ran, thread->ran, sizeof(sample->ran));
 	if (thread->descriptor >= 0)
 		target_read(task, thread->descriptor, &sample->target);
 }
 
-/* Who held the GIL that the thread has waited for. After the Python frames: they use the scratch. */
-static __always_inline void sample_add_holder(struct sampling *sampling, struct thread *thread,
+/*
+ * Who held the GIL that the thread has waited for, or who woke it. After the Python frames: they
+ * use the scratch.
+ */
+static __always_inline void sample_add_others(struct sampling *sampling, struct thread *thread,
 					      struct task_struct *task, subject_t subject)
 {
 	struct process_config *process = process_find(task);
 	struct sample_record *sample = sampling->sample;
 
-	if (!process || sample->state != STATE_GIL)
+	if (!process)
+		return;
+	if (sample->state == STATE_LOCK || sample->state == STATE_PIPE) {
+		sample->waker = thread->waker;
+		frame_name(process, sampling->scratch, subject, &sample->waker.frame);
+	}
+	if (sample->state != STATE_GIL)
 		return;
 	sample->holder[0] = thread->gil_holder;
 	gil_holder_read(thread, subject, process, &sample->holder[1]);
-	gil_holder_name(process, sampling->scratch, subject, &sample->holder[0]);
-	gil_holder_name(process, sampling->scratch, subject, &sample->holder[1]);
+	frame_name(process, sampling->scratch, subject, &sample->holder[0]);
+	frame_name(process, sampling->scratch, subject, &sample->holder[1]);
 }
 
 /*

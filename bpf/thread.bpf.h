@@ -53,9 +53,13 @@ struct thread {
 	__u64 gil_pause_ns;    /* see gil_wait_begin(); 0: the last wait was not for the GIL */
 	struct capture capture;
 	/* Known until proven otherwise, see python.bpf.h. */
-	__u64 python_thread;            /* address of its PyThreadState; 0: not known */
-	__u64 python_interpreter;       /* that was the first in the list when it was found */
-	__u64 gil;                      /* address of its interpreter's struct _gil_runtime_state */
+	__u64 python_thread;       /* address of its PyThreadState; 0: not known */
+	__u64 python_interpreter;  /* that was the first in the list when it was found */
+	__u64 gil;                 /* address of its interpreter's struct _gil_runtime_state */
+	struct thread_waker waker; /* of the wait that ended last */
+	char ran[COMM_SIZE];       /* see struct sample_record */
+	__u32 gc;                  /* generation that it collects, + 1; 0: none */
+	__u64 gc_start_ns;
 	struct python_frame gil_holder; /* when the wait began; code 0: not known */
 	__u64 searched_ns;              /* when it was last looked for without success */
 	struct stratum strata[STATE_COUNT];

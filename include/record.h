@@ -84,6 +84,14 @@ struct wait_target {
 	char path[64]; /* last components of a file's name, or a unix socket's path; may be cut */
 };
 
+/* Who ended a wait. tid 0: not known. */
+struct thread_waker {
+	__u32 pid; /* of its process */
+	__u32 tid;
+	char comm[COMM_SIZE];
+	struct python_frame frame; /* if it is of the same process; code 0: none */
+};
+
 /*
  * A stack with the time it stands for. A wait that was followed by a time on the run queue has
  * both. `ns` of a wait of a period or longer is exact and `waits` 1; of a shorter one, `ns` is a
@@ -109,6 +117,10 @@ struct sample_record {
 	 * ended. code 0: not known.
 	 */
 	struct python_frame holder[2];
+	struct thread_waker waker; /* of a wait for a lock or a pipe */
+	char ran[COMM_SIZE];       /* what had the CPU that the thread was in the run queue for */
+	__u32 gc;                  /* generation that the thread collects, + 1; 0: none */
+	__u32 gc_flag;             /* 1: it collects some generation, by the interpreter's flag */
 	__u32 kernel_count;
 	__u32 python_count;
 	__u32 native_count;

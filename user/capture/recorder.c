@@ -176,23 +176,39 @@ static int sample_labels(struct recorder *recorder, const struct sample_record *
 	return error;
 }
 
+/* 1 << length is above the wait's nanoseconds, 1 << (length - 1) is not. */
+static uint32_t length_class(uint64_t ns)
+{
+	uint32_t length = 0;
+
+	while (length < 63 && ns >> length)
+		length++;
+	return length;
+}
+
 /*
  * A wait at least as long as the period was captured with certainty and stands for itself. A
  * shorter one of length L that stands for ns was captured with probability L / ns, so that it
  * counts for ns / L waits.
  */
-static int wait_add(struct recorder *recorder, const struct profile_key *key, uint64_t ns,
-		    uint64_t length, bool counts)
+static int wait_add(struct recorder *recorder, struct profile_key *key, uint64_t ns,
+		    uint64_t length, uint64_t whole, bool counts)
 {
+	int error;
+
+	key->length = length_class(whole);
+	error = estimates_note_length(recorder->estimates, key, whole);
+	if (error)
+		return error;
 	if (ns == length)
 		return estimates_add_exact(recorder->estimates, key, ns, counts);
 	return estimates_add_sampled(recorder->estimates, key, ns,
 				     counts && length ? (double)ns / length : 0);
 }
 
-/* A holder as the label has it: `function (file:first line)`; id 0: not known. */
-static int holder_label(struct recorder *recorder, const struct sample_record *sample,
-			const struct python_frame *holder, uint32_t *label)
+/* A frame as labels have it: `function (file:first line)`; id 0: not known. */
+static int frame_label(struct recorder *recorder, const struct sample_record *sample,
+		       const struct python_frame *frame, uint32_t *label)
 {
 	const struct profile *profile = recorder->profile;
 	const struct profile_function *function;
@@ -201,9 +217,9 @@ static int holder_label(struct recorder *recorder, const struct sample_record *s
 	int error;
 
 	*label = 0;
-	if (!holder->code)
+	if (!frame->code)
 		return 0;
-	error = codes_locate(recorder->stacks.codes, sample->head.process, holder, &location);
+	error = codes_locate(recorder->stacks.codes, sample->head.process, frame, &location);
 	if (error)
 		return error;
 	function = &profile->functions[profile->locations[location].function];
@@ -221,17 +237,52 @@ static int gil_wait_add(struct recorder *recorder, const struct sample_record *s
 {
 	uint64_t half = sample->ns / 2, length = sample->length_ns / 2;
 	bool counts = !sample->continued;
-	int error = holder_label(recorder, sample, &sample->holder[0], &key->gil_holder);
+	int error = frame_label(recorder, sample, &sample->holder[0], &key->gil_holder);
 
 	if (!error)
 		error = wait_add(recorder, key, sample->ns - half, sample->length_ns - length,
-				 counts);
+				 sample->length_ns, counts);
 	if (!error)
-		error = holder_label(recorder, sample, &sample->holder[1], &key->gil_holder);
+		error = frame_label(recorder, sample, &sample->holder[1], &key->gil_holder);
 	if (!error)
-		error = wait_add(recorder, key, half, length, false);
+		error = wait_add(recorder, key, half, length, sample->length_ns, false);
 	key->gil_holder = 0;
 	return error;
+}
+
+/* Who ended a wait: a Python function of the process, else a thread by its name and process. */
+static int waker_label(struct recorder *recorder, const struct sample_record *sample,
+		       uint32_t *label)
+{
+	const struct thread_waker *waker = &sample->waker;
+	char text[COMM_SIZE + 32];
+
+	*label = 0;
+	if (!waker->tid)
+		return 0;
+	if (waker->frame.code)
+		return frame_label(recorder, sample, &waker->frame, label);
+	snprintf(text, sizeof(text), "%.*s (%s %" PRIu32 ")", COMM_SIZE, waker->comm,
+		 waker->pid == sample->head.pid ? "thread" : "process",
+		 waker->pid == sample->head.pid ? waker->tid : waker->pid);
+	return profile_string(recorder->profile, text, label);
+}
+
+static int runqueue_add(struct recorder *recorder, const struct sample_record *sample,
+			struct profile_key *key)
+{
+	int error = 0;
+
+	key->state = STATE_RUNQUEUE;
+	key->syscall = 0;
+	key->target = 0;
+	key->waker = 0;
+	if (*sample->ran)
+		error = thread_name(recorder->profile, sample->ran, &key->target);
+	if (error)
+		return error;
+	return wait_add(recorder, key, sample->runqueue_ns, sample->runqueue_length_ns,
+			sample->runqueue_length_ns, false);
 }
 
 static int sample_add(struct recorder *recorder, const struct sample_record *sample)
@@ -249,16 +300,17 @@ static int sample_add(struct recorder *recorder, const struct sample_record *sam
 	recorder->profile->facts.captured++;
 	if (sample->state == STATE_RUNNING)
 		return estimates_add_sampled(recorder->estimates, &key, sample->ns, 0);
+	error = waker_label(recorder, sample, &key.waker);
+	if (error)
+		return error;
 	if (sample->ns && sample->state == STATE_GIL)
 		error = gil_wait_add(recorder, sample, &key);
 	else if (sample->ns)
-		error = wait_add(recorder, &key, sample->ns, sample->length_ns, !sample->continued);
+		error = wait_add(recorder, &key, sample->ns, sample->length_ns, sample->length_ns,
+				 !sample->continued);
 	if (error || !sample->runqueue_ns)
 		return error;
-	key.state = STATE_RUNQUEUE;
-	key.syscall = 0;
-	key.target = 0;
-	return wait_add(recorder, &key, sample->runqueue_ns, sample->runqueue_length_ns, false);
+	return runqueue_add(recorder, sample, &key);
 }
 
 static int sample_handle(struct recorder *recorder, const struct sample_record *sample,

@@ -28,6 +28,9 @@ int estimates_add_exact(struct estimates *estimates, const struct profile_key *k
 int estimates_add_sampled(struct estimates *estimates, const struct profile_key *key, uint64_t ns,
 			  double waits);
 
+/* Notes the length of a wait of this key: the longest is kept. Returns 0 or -ENOMEM. */
+int estimates_note_length(struct estimates *estimates, const struct profile_key *key, uint64_t ns);
+
 /*
  * Writes the values of all samples, by the ledgers in profile->threads. A thread without a ledger
  * (its record was lost, which is counted) keeps what was sampled. Return 0 or -ENOMEM.
