@@ -252,6 +252,9 @@ CHECKED_ONCE int frames_walk(struct thread *thread, subject_t subject,
 		sample->flags |= SAMPLE_NO_THREAD;
 		return -1;
 	}
+	sample->gc = thread->gc;
+	if (process->gc_by_flag && python_collects(thread, subject, process, scratch))
+		sample->gc_flag = 1;
 	scratch->unnamed_count = 0;
 	scratch->joint_count = 0;
 	scratch->code.head.pid = sample->head.pid;

@@ -8,6 +8,8 @@
 #ifndef PYEBPF_KERNEL_H
 #define PYEBPF_KERNEL_H
 
+#define __VMLINUX_H__ /* has bpf_tracing.h call registers what the kernel calls them */
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <linux/types.h>

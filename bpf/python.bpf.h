@@ -166,6 +166,27 @@ static __always_inline int python_thread_load(struct thread *thread, subject_t s
 }
 
 /*
+ * Whether the thread, whose PyThreadState is in scratch->object, is collecting garbage: the flag is
+ * the interpreter's, and its thread is the one that holds the GIL.
+ */
+static __always_inline bool python_collects(const struct thread *thread, subject_t subject,
+					    const struct process_config *process,
+					    const struct scratch *scratch)
+{
+	const struct python_layout *layout = &process->layout;
+	__u64 interpreter = object_word(scratch, layout->thread_interpreter), gil;
+
+	if (!layout->interpreter_gc_collecting ||
+	    !(__u32)user_read_word(interpreter + layout->interpreter_gc_collecting, subject))
+		return false;
+	if (layout->runtime_gil)
+		gil = process->runtime + layout->runtime_gil;
+	else
+		gil = user_read_word(interpreter + layout->interpreter_gil, subject);
+	return user_read_word(gil + layout->gil_last_holder, subject) == thread->python_thread;
+}
+
+/*
  * The GIL that a thread needs, from 3.12 on. While there is one interpreter it is that one's, for
  * threads too that are not in its list yet. Else the thread must be found, which is not tried more
  * often than is worth it, for it may be no Python thread. 0: not known.

@@ -36,9 +36,11 @@ struct process_config {
 	struct python_layout layout; /* version 0: no interpreter is known (yet) */
 	__u32 index;                 /* see struct record.process */
 	__u32 identity;              /* enum identity_mode */
-	__u64 runtime;               /* address of _PyRuntime in the process */
-	__u64 code_type;             /* address of PyCode_Type */
-	__u64 text_start;            /* the interpreter's own instructions, see enum leaf */
+	__u32 gc_by_flag;            /* 1: collections are told from the interpreter's flag */
+	__u32 pad;
+	__u64 runtime;    /* address of _PyRuntime in the process */
+	__u64 code_type;  /* address of PyCode_Type */
+	__u64 text_start; /* the interpreter's own instructions, see enum leaf */
 	__u64 text_end;
 	/*
 	 * The instructions of _PyEval_EvalFrameDefault, in one or two parts: only up to 3.10, where

@@ -84,6 +84,15 @@ struct wait_target {
 	char path[64]; /* last components of a file's name, or a unix socket's path; may be cut */
 };
 
+#define GENERATIONS 3
+
+/* The garbage collections of a process, in the map `collections`. */
+struct collections {
+	__u64 count[GENERATIONS];
+	__u64 ns;
+	__u64 longest_ns;
+};
+
 /* Who ended a wait. tid 0: not known. */
 struct thread_waker {
 	__u32 pid; /* of its process */

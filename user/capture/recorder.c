@@ -423,6 +423,20 @@ uint64_t recorder_samples(const struct recorder *recorder)
 	return recorder->profile->facts.captured;
 }
 
+/* Where collections were only sampled, so is the time that they took. */
+static void collections_add(struct profile *profile)
+{
+	uint32_t i;
+
+	for (i = 0; i < profile->sample_count; i++) {
+		const struct profile_sample *sample = &profile->samples[i];
+		struct profile_process *process = &profile->processes[sample->key.process];
+
+		if (process->gc.source == GC_SAMPLED && sample->key.leaf == LEAF_GC)
+			process->gc.ns += sample->ns;
+	}
+}
+
 int recorder_finish(struct recorder *recorder, uint64_t start_ns)
 {
 	struct profile *profile = recorder->profile;
@@ -433,5 +447,7 @@ int recorder_finish(struct recorder *recorder, uint64_t start_ns)
 		profile->threads[i].start_ns -= start_ns;
 		profile->threads[i].end_ns -= start_ns;
 	}
+	if (!error)
+		collections_add(profile);
 	return error ? error : recorder->error;
 }

@@ -84,6 +84,7 @@ static bool program_attached_later(const struct bpf_program *program)
 	const char *name = bpf_program__name(program);
 
 	return !strcmp(name, "sample_cpu") || !strcmp(name, "free_code") ||
+	       !strcmp(name, "begin_collection") || !strcmp(name, "end_collection") ||
 	       !strcmp(name, "enroll_threads") || !strcmp(name, "name_address");
 }
 
@@ -277,6 +278,41 @@ int session_probe_free(struct session *session, pid_t pid, const char *file, uin
 		return -errno;
 	session->probes[session->probe_count++] = link;
 	return 0;
+}
+
+static int probe_add(struct session *session, struct bpf_link *link)
+{
+	if (!link)
+		return -errno;
+	session->probes[session->probe_count++] = link;
+	return 0;
+}
+
+int session_probe_gc(struct session *session, pid_t pid, const char *file)
+{
+	const struct collections none = {0};
+	uint32_t key = (uint32_t)pid;
+	int error;
+
+	if (session->probe_count + 2 > PROBES_MAX)
+		return -E2BIG;
+	/* The end first: a collection whose end is not seen would never end. */
+	error = probe_add(session, bpf_program__attach_usdt(session->programs->progs.end_collection,
+							    pid, file, "python", "gc__done", NULL));
+	if (!error)
+		error = probe_add(
+			session, bpf_program__attach_usdt(session->programs->progs.begin_collection,
+							  pid, file, "python", "gc__start", NULL));
+	if (error)
+		return error;
+	return bpf_map__update_elem(session->programs->maps.collections, &key, sizeof(key), &none,
+				    sizeof(none), BPF_ANY);
+}
+
+int session_count_gc(const struct session *session, uint32_t pid, struct collections *counts)
+{
+	return bpf_map__lookup_elem(session->programs->maps.collections, &pid, sizeof(pid), counts,
+				    sizeof(*counts), 0);
 }
 
 int session_write_blocks(int descriptor, uint32_t first, const struct unwind_block *blocks,

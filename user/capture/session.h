@@ -15,6 +15,7 @@
 #include "config.h"
 #include "error.h"
 #include "loss.h"
+#include "record.h"
 #include "unwind.h"
 
 struct session;
@@ -45,6 +46,15 @@ int session_set_process(struct session *session, uint32_t pid, const struct proc
 
 /* Probes where the process' interpreter frees code objects. Returns 0 or -errno. */
 int session_probe_free(struct session *session, pid_t pid, const char *file, uint64_t offset);
+
+/*
+ * Has the process' garbage collections told by the probes of its interpreter, in `file`. Returns 0,
+ * -ENOENT: it was built without, or another -errno.
+ */
+int session_probe_gc(struct session *session, pid_t pid, const char *file);
+
+/* Reads what was counted of a process whose probes are on. Returns 0 or -errno. */
+int session_count_gc(const struct session *session, uint32_t pid, struct collections *counts);
 
 /*
  * Makes a chunk of blocks (include/unwind.h) and makes it known under `number`, which waits for the

@@ -3,6 +3,7 @@
 #include "capture/stack.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "layout.h"
@@ -16,6 +17,7 @@ struct joining {
 	uint32_t depth;
 	uint32_t python; /* the next Python frame */
 	bool called;     /* the frame before was the first of a call of the interpreter's loop */
+	bool collected;  /* the frame of the garbage collection has been added */
 	bool working;    /* frames up to the first call of the loop are only its work */
 };
 
@@ -63,22 +65,35 @@ static const char *sample_notice(const struct sample_record *sample)
 	return NULL;
 }
 
+/* A collection lies between the Python function that set it off and the interpreter's code. */
+static int collection_add(struct joining *joining)
+{
+	const struct sample_record *sample = joining->sample;
+	char text[64] = "<gc>";
+
+	if (joining->collected || (!sample->gc && !sample->gc_flag))
+		return 0;
+	joining->collected = true;
+	if (sample->gc)
+		snprintf(text, sizeof(text), "<gc generation %u>", sample->gc - 1);
+	return notice_add(joining, text);
+}
+
 /* Adds the Python frames of one call of the interpreter's loop, or all that are left. */
 static int python_add(struct joining *joining, bool all)
 {
 	const struct sample_record *sample = joining->sample;
+	int error = collection_add(joining);
 
-	while (joining->python < sample->python_count) {
+	while (!error && joining->python < sample->python_count) {
 		const struct python_frame *frame = &sample->python[joining->python++];
-		int error = codes_locate(joining->maker->codes, sample->head.process, frame,
-					 &joining->maker->locations[joining->depth++]);
 
-		if (error)
-			return error;
+		error = codes_locate(joining->maker->codes, sample->head.process, frame,
+				     &joining->maker->locations[joining->depth++]);
 		if (!all && frame->code & PYTHON_FRAME_ENTRY)
 			break;
 	}
-	return 0;
+	return error;
 }
 
 /*
@@ -200,6 +215,8 @@ int stack_make(struct stack_maker *maker, const struct sample_record *sample,
 	*leaf = sample->leaf;
 	if (split && sample->leaf <= LEAF_NATIVE)
 		*leaf = joining.working ? LEAF_PYTHON : LEAF_NATIVE;
+	if (sample->state == STATE_RUNNING && (sample->gc || sample->gc_flag))
+		*leaf = LEAF_GC;
 	if (!error && maker->native)
 		error = frames_add(&joining);
 	else if (!error)

@@ -17,7 +17,7 @@
 
 /* With room for all frames and notices. */
 #define STACK_LOCATIONS_MAX \
-	(KERNEL_FRAMES_MAX + FRAMES_BYTES / sizeof(uint64_t) + NATIVE_FRAMES_MAX + 2)
+	(KERNEL_FRAMES_MAX + FRAMES_BYTES / sizeof(uint64_t) + NATIVE_FRAMES_MAX + 3)
 
 struct stack_maker {
 	struct profile *profile;

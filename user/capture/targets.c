@@ -8,6 +8,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "capture/collections.h"
 #include "python/interpreter.h"
 #include "target/process.h"
 
@@ -21,6 +22,7 @@ struct target {
 	uint32_t profile_process; /* of the profile, once described */
 	bool described;
 	enum target_mode mode;
+	struct collection_watch collections;
 	bool ended;
 	bool python;
 	int64_t retry_ms; /* CLOCK_MONOTONIC at which to look again; 0: no need */
@@ -130,6 +132,9 @@ static int target_configure(struct targets *targets, struct target *target,
 
 	if (interpreter) {
 		config_fill(targets, target, interpreter, &config);
+		collections_watch(targets->session, &target->process, interpreter,
+				  &target->collections);
+		config.gc_by_flag = target->collections.source == GC_SAMPLED;
 		snprintf(python, sizeof(python), "CPython %s (%s)", interpreter->version,
 			 interpreter->path);
 	}
@@ -295,6 +300,23 @@ static void target_look(struct targets *targets, struct target *target)
 	if (error)
 		notice_add(targets, target->process.pid, strerror(-error));
 	target->retry_ms = 0;
+}
+
+void targets_finish(struct targets *targets)
+{
+	uint32_t i;
+
+	for (i = 0; i < targets->count; i++) {
+		const struct target *target = &targets->all[i];
+		struct profile_process process;
+
+		if (!target->described)
+			continue;
+		process = targets->profile->processes[target->profile_process];
+		collections_read(targets->session, &target->process, &target->collections,
+				 &process.gc);
+		profile_process_set(targets->profile, target->profile_process, &process);
+	}
 }
 
 void targets_poll(struct targets *targets)

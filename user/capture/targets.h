@@ -40,6 +40,12 @@ int targets_add(struct targets *targets, pid_t pid, enum target_mode mode, struc
  */
 void targets_poll(struct targets *targets);
 
+/*
+ * Fills in what is known of the processes only at the end: their garbage collections. To be called
+ * once the session's events have ended.
+ */
+void targets_finish(struct targets *targets);
+
 /* Milliseconds in which targets_poll() wants to be called again; -1: only after an event. */
 int targets_poll_timeout(const struct targets *targets);
 

@@ -377,6 +377,7 @@ static int capture_end(struct recording *recording, struct error *error)
 
 	if (result)
 		return result;
+	targets_finish(recording->targets);
 	session_count_losses(recording->session, profile->facts.lost);
 	result = profile_string(profile, session_wait_hook(recording->session),
 				&profile->facts.wait_hook);
