@@ -130,6 +130,17 @@ static __always_inline void target_read_name(struct file *file, struct wait_targ
 	bpf_probe_read_kernel_str(target->path, sizeof(target->path), name);
 }
 
+/* Fills *target, which must be zero, with what a socket leads to. */
+static __always_inline void target_read_socket(struct sock *sock, struct wait_target *target)
+{
+	__u16 family = BPF_CORE_READ(sock, __sk_common.skc_family);
+
+	if (family == FAMILY_UNIX)
+		target_read_unix(sock, target);
+	else if (family == FAMILY_INET || family == FAMILY_INET6)
+		target_read_inet(sock, target, family == FAMILY_INET6);
+}
+
 /* Fills *target, which must be zero, with what a wait on the descriptor is for. */
 static __noinline void target_read(struct task_struct *task, __u32 descriptor,
 				   struct wait_target *target)
@@ -137,8 +148,6 @@ static __noinline void target_read(struct task_struct *task, __u32 descriptor,
 	struct descriptor_table table = descriptor_table_read(task);
 	struct file *file = descriptor_file(table.files, descriptor);
 	__u32 kind = file_kind((__u64)file, table.owner);
-	struct sock *sock;
-	__u16 family;
 
 	if (kind == DESCRIPTOR_UNKNOWN)
 		return;
@@ -150,12 +159,7 @@ static __noinline void target_read(struct task_struct *task, __u32 descriptor,
 		target->kind = TARGET_PIPE;
 		return;
 	}
-	sock = file_socket(file);
-	family = BPF_CORE_READ(sock, __sk_common.skc_family);
-	if (family == FAMILY_UNIX)
-		target_read_unix(sock, target);
-	else if (family == FAMILY_INET || family == FAMILY_INET6)
-		target_read_inet(sock, target, family == FAMILY_INET6);
+	target_read_socket(file_socket(file), target);
 }
 
 #endif

@@ -89,6 +89,8 @@ struct pid {
 
 struct bpf_local_storage;
 
+struct page;
+
 struct mm_struct {
 	unsigned long exec_vm;
 };

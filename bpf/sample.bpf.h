@@ -96,22 +96,32 @@ static __always_inline void sample_send(struct sample_record *sample)
 	emit(sample, bytes, true, LOSS_RING_FULL);
 }
 
-/* The Python frames, then the native ones. */
-static __always_inline void sample_add_stack(struct sampling *sampling, struct thread *thread,
-					     struct task_struct *task, subject_t subject)
+static __always_inline struct process_config *sample_add_python(struct sampling *sampling,
+								struct thread *thread,
+								struct task_struct *task,
+								subject_t subject)
 {
 	struct process_config *process = process_find(task);
 	struct sample_record *sample = sampling->sample;
 
 	if (!process)
-		return;
+		return NULL;
 	sample->head.process = process->index;
 	if (process->layout.version)
 		frames_walk(thread, subject, process, sampling->scratch, sample);
 	else
 		sample->flags |= SAMPLE_NOT_PYTHON;
-	if (native_stacks)
-		native_walk(subject, process, sampling->scratch, sample);
+	return process;
+}
+
+/* The Python frames, then the native ones. */
+static __always_inline void sample_add_stack(struct sampling *sampling, struct thread *thread,
+					     struct task_struct *task, subject_t subject)
+{
+	struct process_config *process = sample_add_python(sampling, thread, task, subject);
+
+	if (process && native_stacks)
+		native_walk(subject, process, sampling->scratch, sampling->sample);
 }
 
 /* Sends the sample and gives the scratch memory back. */

@@ -12,7 +12,7 @@
 #include "registers.bpf.h"
 #include "unwind.h"
 
-enum scratch_slot { SCRATCH_CPU, SCRATCH_OFFCPU, SCRATCH_SNAPSHOT, SCRATCH_COUNT };
+enum scratch_slot { SCRATCH_CPU, SCRATCH_OFFCPU, SCRATCH_SNAPSHOT, SCRATCH_EVENT, SCRATCH_COUNT };
 
 #define PAGE_BYTES       4096
 #define OBJECT_BYTES_MAX 512 /* of a struct that is read whole */

@@ -26,6 +26,17 @@ struct stratum {
 	__u32 point;    /* ns into the stratum at which a wait is captured */
 };
 
+/* Which of a thread's messages is sampled next, see messages.bpf.h. */
+struct message_stratum {
+	__u64 start_ns;
+	__u32 weight;   /* messages in the stratum; 0: 1 */
+	__u32 position; /* of the next message in it */
+	__u32 point;    /* the message that is sampled */
+	__u32 pad;
+};
+
+#define GROWTH_STRATUM (256 << 10) /* bytes of resident memory that a sample stands for */
+
 /* What to capture when the thread is next in its own context. Zero: nothing. */
 struct capture {
 	__u64 ns; /* see struct sample_record */
@@ -60,6 +71,10 @@ struct thread {
 	char ran[COMM_SIZE];       /* see struct sample_record */
 	__u32 gc;                  /* generation that it collects, + 1; 0: none */
 	__u64 gc_start_ns;
+	struct message_stratum messages[2];
+	__u64 grown_bytes;  /* see growth.bpf.h */
+	__u32 growth_point; /* 1 to GROWTH_STRATUM; 0: not drawn yet */
+	__u32 faults;       /* 1: it is in a page fault that has been given no page yet */
 	struct python_frame gil_holder; /* when the wait began; code 0: not known */
 	__u64 searched_ns;              /* when it was last looked for without success */
 	struct stratum strata[STATE_COUNT];

@@ -93,6 +93,8 @@ struct collections {
 	__u64 longest_ns;
 };
 
+enum message_direction { MESSAGE_SENT, MESSAGE_RECEIVED };
+
 /* Who ended a wait. tid 0: not known. */
 struct thread_waker {
 	__u32 pid; /* of its process */
@@ -129,6 +131,8 @@ struct sample_record {
 	struct thread_waker waker; /* of a wait for a lock or a pipe */
 	char ran[COMM_SIZE];       /* what had the CPU that the thread was in the run queue for */
 	__u32 gc;                  /* generation that the thread collects, + 1; 0: none */
+	__u32 messages[2];         /* what the sample stands for, by enum message_direction */
+	__u64 grown_bytes;         /* the same of growth of resident memory */
 	__u32 gc_flag;             /* 1: it collects some generation, by the interpreter's flag */
 	__u32 kernel_count;
 	__u32 python_count;

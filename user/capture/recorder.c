@@ -194,12 +194,15 @@ static uint32_t length_class(uint64_t ns)
 static int wait_add(struct recorder *recorder, struct profile_key *key, uint64_t ns,
 		    uint64_t length, uint64_t whole, bool counts)
 {
+	struct profile_sample *sample;
 	int error;
 
 	key->length = length_class(whole);
-	error = estimates_note_length(recorder->estimates, key, whole);
+	error = estimates_find_sample(recorder->estimates, key, &sample);
 	if (error)
 		return error;
+	if ((int64_t)whole > sample->longest_ns)
+		sample->longest_ns = (int64_t)whole;
 	if (ns == length)
 		return estimates_add_exact(recorder->estimates, key, ns, counts);
 	return estimates_add_sampled(recorder->estimates, key, ns,
@@ -285,6 +288,27 @@ static int runqueue_add(struct recorder *recorder, const struct sample_record *s
 			sample->runqueue_length_ns, false);
 }
 
+/* Whether a sample is of something that happened in no time: messages, or growth of memory. */
+static bool sample_is_event(const struct sample_record *sample)
+{
+	return sample->messages[MESSAGE_SENT] || sample->messages[MESSAGE_RECEIVED] ||
+	       sample->grown_bytes;
+}
+
+static int event_add(struct recorder *recorder, const struct sample_record *record,
+		     const struct profile_key *key)
+{
+	struct profile_sample *sample;
+	int error = estimates_find_sample(recorder->estimates, key, &sample);
+
+	if (error)
+		return error;
+	sample->sends += record->messages[MESSAGE_SENT];
+	sample->receives += record->messages[MESSAGE_RECEIVED];
+	sample->grown_bytes += (int64_t)record->grown_bytes;
+	return 0;
+}
+
 static int sample_add(struct recorder *recorder, const struct sample_record *sample)
 {
 	struct process_number *number = process_find(recorder, &sample->head);
@@ -298,6 +322,8 @@ static int sample_add(struct recorder *recorder, const struct sample_record *sam
 	if (error)
 		return error;
 	recorder->profile->facts.captured++;
+	if (sample_is_event(sample))
+		return event_add(recorder, sample, &key);
 	if (sample->state == STATE_RUNNING)
 		return estimates_add_sampled(recorder->estimates, &key, sample->ns, 0);
 	error = waker_label(recorder, sample, &key.waker);

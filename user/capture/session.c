@@ -38,6 +38,22 @@ static const struct wait_hook wait_hooks[] = {
 };
 #define WAIT_HOOK_COUNT (sizeof(wait_hooks) / sizeof(wait_hooks[0]))
 
+/* Programs that are loaded where the kernel has their tracepoint, and if they are asked for. */
+struct optional_program {
+	const char *program;
+	const char *tracepoint;
+	bool memory; /* only with options->memory */
+};
+
+static const struct optional_program optional_programs[] = {
+	{"send_message", "sock_send_length", false}, /* from Linux 6.3 on */
+	{"receive_message", "sock_recv_length", false},
+	{"fault_user", "page_fault_user", true}, /* x86 alone */
+	{"fault_kernel", "page_fault_kernel", true},
+	{"grow_memory", "mm_page_alloc", true},
+};
+#define OPTIONAL_COUNT (sizeof(optional_programs) / sizeof(optional_programs[0]))
+
 const char *session_wait_hook_at(size_t index)
 {
 	return index < WAIT_HOOK_COUNT ? wait_hooks[index].name : NULL;
@@ -69,12 +85,25 @@ complaint_keep(enum libbpf_print_level level, const char *format, va_list argume
 	return 0;
 }
 
-static bool program_wanted(const struct bpf_program *program, const struct wait_hook *hook)
+static bool optional_wanted(const struct optional_program *program,
+			    const struct session_options *options)
+{
+	if (program->memory && !options->memory)
+		return false;
+	return libbpf_find_vmlinux_btf_id(program->tracepoint, BPF_TRACE_RAW_TP) > 0;
+}
+
+static bool program_wanted(const struct bpf_program *program, const struct wait_hook *hook,
+			   const struct session_options *options)
 {
 	const char *name = bpf_program__name(program);
+	size_t i;
 
 	if (!strcmp(name, CLOSING_PROGRAM))
 		return false;
+	for (i = 0; i < OPTIONAL_COUNT; i++)
+		if (!strcmp(name, optional_programs[i].program))
+			return optional_wanted(&optional_programs[i], options);
 	return strncmp(name, "return_", strlen("return_")) != 0 || !strcmp(name, hook->program);
 }
 
@@ -95,7 +124,8 @@ static int programs_configure(struct pyebpf *programs, const struct session_opti
 
 	bpf_object__for_each_program(program, programs->obj)
 	{
-		int error = bpf_program__set_autoload(program, program_wanted(program, hook));
+		int error =
+			bpf_program__set_autoload(program, program_wanted(program, hook, options));
 
 		if (error)
 			return error;

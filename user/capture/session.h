@@ -26,6 +26,7 @@ typedef void record_handler(void *context, const void *record, size_t bytes);
 struct session_options {
 	uint32_t rate_hz;
 	bool native; /* take native stacks too */
+	bool memory; /* sample the growth of resident memory */
 	record_handler *handler;
 	void *context;
 };

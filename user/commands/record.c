@@ -46,6 +46,7 @@ struct record_arguments {
 	const struct view *view;
 	bool native;
 	bool native_lines;
+	bool memory;
 	bool quiet;
 };
 
@@ -68,7 +69,7 @@ struct recording {
 };
 
 /* Options without a letter. */
-enum { OPTION_NO_NATIVE = 256, OPTION_NATIVE_LINES };
+enum { OPTION_NO_NATIVE = 256, OPTION_NATIVE_LINES, OPTION_MEMORY };
 
 static const struct argp_option options[] = {
 	{"pid", 'p', "PID", 0, "Record this process; may be given several times", 0},
@@ -82,6 +83,8 @@ static const struct argp_option options[] = {
 	{"no-native", OPTION_NO_NATIVE, NULL, 0, "Record Python and kernel frames alone", 0},
 	{"native-lines", OPTION_NATIVE_LINES, NULL, 0,
 	 "Name source lines of native frames, where debug information is at hand", 0},
+	{"memory", OPTION_MEMORY, NULL, 0, "Record too which functions make resident memory grow",
+	 0},
 	{"quiet", 'q', NULL, 0, "Print neither progress nor report", 0},
 	{NULL, 0, NULL, 0, NULL, 0},
 };
@@ -142,6 +145,9 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
 		break;
 	case OPTION_NATIVE_LINES:
 		arguments->native_lines = true;
+		break;
+	case OPTION_MEMORY:
+		arguments->memory = true;
 		break;
 	case 'q':
 		arguments->quiet = true;
@@ -232,6 +238,7 @@ static int capture_open(struct recording *recording, int argc, char **argv, stru
 {
 	struct session_options session = {.rate_hz = recording->arguments->rate_hz,
 					  .native = recording->arguments->native,
+					  .memory = recording->arguments->memory,
 					  .handler = recorder_handle};
 	int result;
 

@@ -119,18 +119,15 @@ int estimates_add_sampled(struct estimates *estimates, const struct profile_key 
 	return 0;
 }
 
-int estimates_note_length(struct estimates *estimates, const struct profile_key *key, uint64_t ns)
+int estimates_find_sample(struct estimates *estimates, const struct profile_key *key,
+			  struct profile_sample **sample)
 {
-	struct profile_sample *sample;
-	uint32_t id;
-	int error = profile_sample(estimates->profile, key, &id);
+	struct estimate *estimate;
+	int error = estimate_find(estimates, key, &estimate);
 
-	if (error)
-		return error;
-	sample = &estimates->profile->samples[id];
-	if ((int64_t)ns > sample->longest_ns)
-		sample->longest_ns = (int64_t)ns;
-	return 0;
+	if (!error)
+		*sample = &estimates->profile->samples[estimate - estimates->all];
+	return error;
 }
 
 static struct balance *balance_find(struct estimates *estimates, uint32_t process, uint32_t tid,

@@ -28,8 +28,12 @@ int estimates_add_exact(struct estimates *estimates, const struct profile_key *k
 int estimates_add_sampled(struct estimates *estimates, const struct profile_key *key, uint64_t ns,
 			  double waits);
 
-/* Notes the length of a wait of this key: the longest is kept. Returns 0 or -ENOMEM. */
-int estimates_note_length(struct estimates *estimates, const struct profile_key *key, uint64_t ns);
+/*
+ * Finds or makes the sample of this key, for values that no ledger has: those may be changed until
+ * the next call. Returns 0 or -ENOMEM.
+ */
+int estimates_find_sample(struct estimates *estimates, const struct profile_key *key,
+			  struct profile_sample **sample);
 
 /*
  * Writes the values of all samples, by the ledgers in profile->threads. A thread without a ledger

@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
+/*
+ * Owns counting what recorded threads send and receive on sockets: on a fast server most round
+ * trips never block, so that waits do not tell how many there are. A sample is taken of one message
+ * in so many, drawn anew for each so many; while messages are few, of each.
+ */
+#include "sample.bpf.h"
+
+#define MESSAGE_PAUSE_NS   1000000 /* no more samples of a thread and direction than one in this */
+#define MESSAGE_WEIGHT_MAX 4096
+
+/* Counts a message. Returns how many a sample of it stands for; 0: none is taken. */
+static __always_inline __u32 message_count(struct message_stratum *stratum)
+{
+	__u32 weight = stratum->weight ? stratum->weight : 1;
+	bool sampled = stratum->position == stratum->point;
+	__u64 now;
+
+	stratum->position++;
+	if (stratum->position < weight)
+		return sampled ? weight : 0;
+	now = bpf_ktime_get_ns();
+	if (now - stratum->start_ns < MESSAGE_PAUSE_NS && weight < MESSAGE_WEIGHT_MAX)
+		stratum->weight = 2 * weight;
+	else if (now - stratum->start_ns > 4 * MESSAGE_PAUSE_NS)
+		stratum->weight = weight / 2;
+	stratum->start_ns = now;
+	stratum->position = 0;
+	stratum->point = stratum->weight ? bpf_get_prandom_u32() % stratum->weight : 0;
+	return sampled ? weight : 0;
+}
+
+static __always_inline void message_take(__u64 sock, int bytes, __u32 direction)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct thread *thread = thread_find(task);
+	struct sampling sampling;
+	__u32 weight;
+
+	if (!thread || bytes <= 0)
+		return;
+	weight = message_count(&thread->messages[direction & 1]);
+	if (!weight || sample_begin(&sampling, SCRATCH_EVENT, task))
+		return;
+	sampling.sample->state = STATE_RUNNING;
+	sampling.sample->messages[direction & 1] = weight;
+	target_read_socket((struct sock *)sock, &sampling.sample->target);
+	sample_add_python(&sampling, thread, task, OWN_THREAD);
+	sample_end(&sampling);
+}
+
+SEC("tp_btf/sock_send_length")
+int BPF_PROG(send_message, struct sock *sock, int bytes)
+{
+	message_take((__u64)sock, bytes, MESSAGE_SENT);
+	return 0;
+}
+
+SEC("tp_btf/sock_recv_length")
+int BPF_PROG(receive_message, struct sock *sock, int bytes)
+{
+	message_take((__u64)sock, bytes, MESSAGE_RECEIVED);
+	return 0;
+}
+
+char license_text[] SEC("license") = "Dual BSD/GPL";
