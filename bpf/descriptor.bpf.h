@@ -127,6 +127,7 @@ static __always_inline void target_read_name(struct file *file, struct wait_targ
 	const unsigned char *name = BPF_CORE_READ(file, f_path.dentry, d_name.name);
 
 	target->kind = TARGET_FILE;
+	target->inode = BPF_CORE_READ(file, f_inode, i_ino);
 	bpf_probe_read_kernel_str(target->path, sizeof(target->path), name);
 }
 

@@ -30,6 +30,7 @@ static __always_inline int sample_begin(struct sampling *sampling, __u32 slot,
 	sample->tid = task->pid;
 	sample->time_ns = bpf_ktime_get_ns();
 	sample->syscall = -1;
+	sample->descriptor = -1;
 	sample->opcode = OPCODE_UNKNOWN;
 	BPF_CORE_READ_STR_INTO(&sample->comm, task, comm);
 	return 0;
@@ -54,6 +55,7 @@ static __always_inline void sample_add_wait(struct sample_record *sample, struct
 	sample->syscall = thread->syscall;
 	if (thread->capture.runqueue_ns)
 		__builtin_memcpy(sample->ran, thread->ran, sizeof(sample->ran));
+	sample->descriptor = thread->descriptor;
 	if (thread->descriptor >= 0)
 		target_read(task, thread->descriptor, &sample->target);
 }

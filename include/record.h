@@ -81,7 +81,8 @@ struct wait_target {
 	__u16 local_port;
 	__u16 peer_port;
 	__u8 address[16]; /* of the peer, in network order */
-	char path[64]; /* last components of a file's name, or a unix socket's path; may be cut */
+	__u64 inode;      /* of a file */
+	char path[64];    /* a file's last component, or a unix socket's path; may be cut */
 };
 
 #define GENERATIONS 3
@@ -117,10 +118,11 @@ struct sample_record {
 	__u64 length_ns;   /* length of the wait; 0 when running */
 	__u64 runqueue_ns; /* the same for the time in the run queue; 0: none */
 	__u64 runqueue_length_ns;
-	__u32 continued; /* 1: the wait goes on from the one before and is not counted again */
-	__u32 flags;     /* enum sample_flags */
-	__s32 syscall;   /* number; -1: none */
-	__u32 leaf;      /* enum leaf */
+	__u32 continued;  /* 1: the wait goes on from the one before and is not counted again */
+	__u32 flags;      /* enum sample_flags */
+	__s32 syscall;    /* number; -1: none */
+	__s32 descriptor; /* that `target` was found by; -1: none */
+	__u32 leaf;       /* enum leaf */
 	char comm[COMM_SIZE];
 	struct wait_target target;
 	/*

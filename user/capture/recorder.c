@@ -10,7 +10,9 @@
 #include <uthash.h>
 
 #include "capture/codes.h"
+#include "capture/file_path.h"
 #include "capture/native_names.h"
+#include "capture/repeats.h"
 #include "capture/stack.h"
 #include "capture/syscalls.h"
 #include "capture/target_name.h"
@@ -31,6 +33,7 @@ struct recorder {
 	struct estimates *estimates;
 	struct unwinder *unwinder;
 	struct stack_maker stacks;
+	struct repeats *repeats;
 	struct listeners *listeners;
 	struct process_number *numbers;
 	recorder_event *event;
@@ -50,8 +53,9 @@ struct recorder *recorder_new(struct profile *profile)
 	recorder->stacks.codes = codes_new(profile, profile->facts.lost);
 	recorder->stacks.kernel = kernel_stacks_new(profile);
 	recorder->listeners = listeners_new();
-	if (recorder->stacks.codes && recorder->estimates && recorder->stacks.kernel &&
-	    recorder->listeners)
+	recorder->repeats = repeats_new(profile);
+	if (recorder->repeats && recorder->stacks.codes && recorder->estimates &&
+	    recorder->stacks.kernel && recorder->listeners)
 		return recorder;
 	recorder_free(recorder);
 	return NULL;
@@ -70,6 +74,7 @@ void recorder_free(struct recorder *recorder)
 	codes_free(recorder->stacks.codes);
 	kernel_stacks_free(recorder->stacks.kernel);
 	native_names_free(recorder->stacks.native);
+	repeats_free(recorder->repeats);
 	estimates_free(recorder->estimates);
 	listeners_free(recorder->listeners);
 	free(recorder);
@@ -157,11 +162,30 @@ static bool target_is_server(struct recorder *recorder, const struct sample_reco
 	       listeners_hold(recorder->listeners, sample->head.pid, target->local_port);
 }
 
+/* What a sample's thread waited for, or exchanged messages with; id 0: not known. */
+static int target_label(struct recorder *recorder, const struct sample_record *sample,
+			uint32_t *label)
+{
+	char name[TARGET_NAME_SIZE], path[PROCESS_PATH_SIZE], *text;
+	int error;
+
+	if (!file_path_find(sample, path, sizeof(path))) {
+		error = text_from_bytes(path, strlen(path), &text);
+		if (error)
+			return error;
+		error = profile_string(recorder->profile, text, label);
+		free(text);
+		return error;
+	}
+	if (!target_name(&sample->target, target_is_server(recorder, sample), name))
+		return 0;
+	return profile_string(recorder->profile, name, label);
+}
+
 static int sample_labels(struct recorder *recorder, const struct sample_record *sample,
 			 struct process_number *number, struct profile_key *key)
 {
 	const char *call = syscall_name(sample->syscall);
-	char target[TARGET_NAME_SIZE];
 	int error;
 
 	memset(key, 0, sizeof(*key));
@@ -171,9 +195,7 @@ static int sample_labels(struct recorder *recorder, const struct sample_record *
 	error = thread_name(recorder->profile, sample->comm, &key->thread);
 	if (!error && call && sample->state != STATE_RUNNING)
 		error = profile_string(recorder->profile, call, &key->syscall);
-	if (!error && target_name(&sample->target, target_is_server(recorder, sample), target))
-		error = profile_string(recorder->profile, target, &key->target);
-	return error;
+	return error ? error : target_label(recorder, sample, &key->target);
 }
 
 /* 1 << length is above the wait's nanoseconds, 1 << (length - 1) is not. */
@@ -288,6 +310,28 @@ static int runqueue_add(struct recorder *recorder, const struct sample_record *s
 			sample->runqueue_length_ns, false);
 }
 
+/* Follows the thread's calls, by the outermost of its Python frames. */
+static int repeats_follow(struct recorder *recorder, const struct sample_record *sample,
+			  const struct profile_key *key)
+{
+	struct repeat_frame frames[REPEAT_FRAMES_MAX];
+	uint32_t count = 0, at;
+
+	if (sample->flags & (SAMPLE_CUT | SAMPLE_BROKEN | SAMPLE_UNREAD))
+		return 0;
+	for (at = sample->python_count; at-- > 0 && count < REPEAT_FRAMES_MAX; count++) {
+		const struct python_frame *frame = &sample->python[at];
+		int error = codes_locate(recorder->stacks.codes, sample->head.process, frame,
+					 &frames[count].location);
+
+		if (error)
+			return error;
+		frames[count].instruction = frame->instruction;
+	}
+	return repeats_observe(recorder->repeats, key->process, key->tid, frames, count,
+			       key->target, sample->messages[MESSAGE_SENT]);
+}
+
 /* Whether a sample is of something that happened in no time: messages, or growth of memory. */
 static bool sample_is_event(const struct sample_record *sample)
 {
@@ -322,6 +366,9 @@ static int sample_add(struct recorder *recorder, const struct sample_record *sam
 	if (error)
 		return error;
 	recorder->profile->facts.captured++;
+	error = repeats_follow(recorder, sample, &key);
+	if (error)
+		return error;
 	if (sample_is_event(sample))
 		return event_add(recorder, sample, &key);
 	if (sample->state == STATE_RUNNING)
@@ -473,6 +520,8 @@ int recorder_finish(struct recorder *recorder, uint64_t start_ns)
 		profile->threads[i].start_ns -= start_ns;
 		profile->threads[i].end_ns -= start_ns;
 	}
+	if (!error)
+		error = repeats_finish(recorder->repeats);
 	if (!error)
 		collections_add(profile);
 	return error ? error : recorder->error;
