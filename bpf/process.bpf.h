@@ -22,7 +22,7 @@ static __always_inline int process_send(struct task_struct *task, __u32 kind, __
 		.head = {
 			.kind = kind, .size = sizeof(record), .pid = task->tgid, .process = index}};
 
-	return emit(&record, sizeof(record), false, LOSS_THREAD_RECORD);
+	return emit_urgent(&record, sizeof(record), LOSS_THREAD_RECORD);
 }
 
 #endif

@@ -16,6 +16,7 @@ struct joining {
 	uint32_t depth;
 	uint32_t python; /* the next Python frame */
 	bool called;     /* the frame before was the first of a call of the interpreter's loop */
+	bool generated;  /* the native frame before is of code in no file */
 	bool working;    /* frames up to the first call of the loop are only its work */
 };
 
@@ -63,6 +64,21 @@ static const char *sample_notice(const struct sample_record *sample)
 	return NULL;
 }
 
+/*
+ * Code objects that the interpreter makes for its own use, and that it leaves out of tracebacks:
+ * around each __init__ from 3.12 on, and below calls of its loop (Python/specialize.c, ceval.c).
+ */
+static bool location_is_shim(const struct profile *profile, uint32_t location)
+{
+	const struct profile_function *function =
+		&profile->functions[profile->locations[location].function];
+	const char *file = profile->strings[function->filename];
+
+	if (function->kind != KIND_PYTHON || strcmp(file, profile->strings[function->name]) != 0)
+		return false;
+	return !strcmp(file, "__init__") || !strcmp(file, "<interpreter trampoline>");
+}
+
 /* Adds the Python frames of one call of the interpreter's loop, or all that are left. */
 static int python_add(struct joining *joining, bool all)
 {
@@ -70,11 +86,14 @@ static int python_add(struct joining *joining, bool all)
 
 	while (joining->python < sample->python_count) {
 		const struct python_frame *frame = &sample->python[joining->python++];
-		int error = codes_locate(joining->maker->codes, sample->head.process, frame,
-					 &joining->maker->locations[joining->depth++]);
+		uint32_t *location = &joining->maker->locations[joining->depth];
+		int error =
+			codes_locate(joining->maker->codes, sample->head.process, frame, location);
 
 		if (error)
 			return error;
+		if (!location_is_shim(joining->maker->profile, *location))
+			joining->depth++;
 		if (!all && frame->code & PYTHON_FRAME_ENTRY)
 			break;
 	}
@@ -100,14 +119,18 @@ static int native_add(struct joining *joining, uint64_t frame)
 	int error;
 
 	if (frame & NATIVE_INTERPRETER) {
-		if (!(frame & ~NATIVE_INTERPRETER) && !joining->working)
+		if (!(frame & ~NATIVE_INTERPRETER) && !joining->working) {
 			error = notice_add(joining, "[native frames missing]");
-		else
+			if (joining->generated) /* which the kernel side takes for the interpreter's */
+				joining->maker->lost[LOSS_NATIVE_UNKNOWN]++;
+		} else {
 			error = 0;
+		}
 		joining->called = true;
 		joining->working = false;
 		return error ? error : python_add(joining, false);
 	}
+	joining->generated = !frame_file(frame) && joining->interpreter->version >= GENERATES_CODE;
 	if (joining->working)
 		return 0;
 	error = native_names_find(joining->maker->native, joining->sample->head.pid, frame, &place);

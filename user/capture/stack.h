@@ -24,6 +24,7 @@ struct stack_maker {
 	struct codes *codes;
 	struct kernel_stacks *kernel;
 	const struct modules *modules;
+	uint64_t *lost;              /* counters, by enum loss */
 	struct native_names *native; /* NULL: samples have no native frames */
 	uint32_t locations[STACK_LOCATIONS_MAX];
 };
