@@ -359,9 +359,11 @@ CHECKED_ONCE int native_walk(subject_t subject, const struct process_config *pro
 		return -1;
 	pid = task->tgid;
 	walk.space = bpf_map_lookup_elem(&address_spaces, &pid);
-	if (walk.space)
-		mappings_check(task, walk.space, process);
-	if (!walk.space || !walk.space->ranges.chunk) {
+	if (!walk.space)
+		return -1; /* see enum sample_flags */
+	mappings_check(task, walk.space, process);
+	if (!walk.space->ranges.chunk) {
+		sample->flags |= SAMPLE_NATIVE | SAMPLE_NATIVE_CUT;
 		loss_count(LOSS_NATIVE_PENDING);
 		return -1;
 	}

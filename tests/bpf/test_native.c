@@ -372,7 +372,7 @@ static void check_without_list(struct made_native *native)
 	native->space.ranges.chunk = 0;
 	made_space_set(native->run, &native->space);
 	made_native_walk(native);
-	expect_native(native->run, SAMPLE_NOT_PYTHON, 0, NULL);
+	expect_native(native->run, CUT, 0, NULL);
 	run_expect_losses(native->run, LOSS_NATIVE_PENDING, 1, -1);
 	run_reset(native->run);
 	assert_int_equal(

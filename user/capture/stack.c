@@ -214,6 +214,7 @@ int stack_make(struct stack_maker *maker, const struct sample_record *sample,
 {
 	struct joining joining = {.maker = maker, .sample = sample, .interpreter = interpreter};
 	const char *notice = sample_notice(sample);
+	bool native = maker->native && !(sample->flags & SAMPLE_UNREAD);
 	int error = kernel_stacks_locate(maker->kernel, sample->kernel, sample->kernel_count,
 					 maker->locations, &joining.depth);
 	bool split = sample->state == STATE_RUNNING && sample->native_count &&
@@ -223,6 +224,8 @@ int stack_make(struct stack_maker *maker, const struct sample_record *sample,
 	*leaf = sample->leaf;
 	if (split && sample->leaf <= LEAF_NATIVE)
 		*leaf = joining.working ? LEAF_PYTHON : LEAF_NATIVE;
+	if (native && !(sample->flags & SAMPLE_NATIVE))
+		maker->lost[LOSS_NATIVE_PENDING]++;
 	if (!error && maker->native)
 		error = frames_add(&joining);
 	else if (!error)
