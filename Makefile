@@ -2,6 +2,7 @@
 # Owns the build: build/pyebpf from bpf/, include/ and user/. tests/tests.mk owns what checks it.
 
 .DEFAULT_GOAL := all
+.DELETE_ON_ERROR:
 V ?= 0
 ifeq ($(V),0)
   quiet = @printf '  %-8s %s\n' $(1) $(2);

@@ -30,6 +30,16 @@ static __always_inline void loss_count(__u32 reason)
 		*count += 1;
 }
 
+/* Sends a record for which the reader is woken at once. Returns as emit(). */
+static __always_inline int emit_urgent(void *record, __u64 bytes, __u32 reason)
+{
+	if (bpf_ringbuf_output(&ring, record, bytes, BPF_RB_FORCE_WAKEUP)) {
+		loss_count(reason);
+		return -1;
+	}
+	return 0;
+}
+
 /*
  * Sends a record. Waking the reader costs about 13 us, so it is woken only when a quarter of the
  * ring is full and else looks by itself. Samples leave the last eighth to the records that the

@@ -18,6 +18,7 @@
  * hypervisor. Below this the difference is that of two clock readings.
  */
 #define STOLEN_MIN_NS 10000
+#define TICK_MAX_NS   10000000 /* between two of a kernel's ticks: 100 a second at least */
 
 static __always_inline void ledger_charge(struct thread *thread, __u32 state, __u64 ns)
 {
@@ -112,19 +113,34 @@ static __always_inline __u64 executed_read(struct task_struct *task)
 	return task->se.sum_exec_runtime;
 }
 
-/* Closes an interval in which the thread ran; `count` is the kernel's count of time on a CPU. */
-static __always_inline void ledger_run_end(struct thread *thread, __u64 count, __u64 now)
+/*
+ * Closes an interval in which the thread ran; `count` is the kernel's count of time on a CPU, and
+ * what it lacks by more than `slack` was stolen.
+ */
+static __always_inline void ledger_run_charge(struct thread *thread, __u64 count, __u64 slack,
+					      __u64 now)
 {
 	__u64 elapsed = now - thread->since_ns;
 	__u64 executed = count - thread->executed_ns;
 
-	if (executed + STOLEN_MIN_NS < elapsed)
+	if (executed + slack < elapsed)
 		ledger_runqueue_end(thread, elapsed - executed);
 	else
 		executed = elapsed;
 	ledger_charge(thread, STATE_RUNNING, executed);
 	thread->executed_ns = count;
 	thread->since_ns = now;
+}
+
+static __always_inline void ledger_run_end(struct thread *thread, __u64 count, __u64 now)
+{
+	ledger_run_charge(thread, count, STOLEN_MIN_NS, now);
+}
+
+/* The same of a thread that still runs: the kernel counts its time at ticks and switches alone. */
+static __always_inline void ledger_run_stop(struct thread *thread, __u64 count, __u64 now)
+{
+	ledger_run_charge(thread, count, TICK_MAX_NS, now);
 }
 
 /* How long a thread that blocked was so until `now`; the rest it was runnable. */

@@ -189,7 +189,7 @@ static __always_inline bool joint_between(const struct native_walk *walk, __u64 
 /*
  * Remembers where in its frame the loop keeps the joint and the frame pointer: the same in
  * each call of it, so that a walk which cannot go on is taken up at the next one, see
- * native_resume().
+ * native_break().
  */
 static __always_inline void loop_learn(struct native_walk *walk)
 {
@@ -210,9 +210,9 @@ static __always_inline void loop_learn(struct native_walk *walk)
 static __always_inline bool native_is_compiled_python(const struct native_walk *walk)
 {
 	const struct native_state *state = &walk->scratch->native;
+
 	return state->range.end && !state->range.file &&
-	       walk->process->layout.version >= GENERATES_CODE &&
-	       state->joint < walk->scratch->joint_count && walk->space->loop_cfa_at;
+	       walk->process->layout.version >= GENERATES_CODE;
 }
 
 /*
@@ -223,20 +223,21 @@ static __always_inline bool native_is_compiled_python(const struct native_walk *
 static __always_inline long native_break(struct native_walk *walk, int loss)
 {
 	struct native_state *state = &walk->scratch->native;
+	bool compiled = native_is_compiled_python(walk);
 	__u32 index = state->joint;
-	__u64 joint;
+	__u64 joint = 0;
 
-	if (!state->resumed && !native_is_compiled_python(walk))
+	if (index < walk->scratch->joint_count && index < JOINTS_MAX)
+		joint = walk->scratch->joints[index];
+	if (!state->resumed && walk->space->loop_cfa_at && joint > state->at.sp) {
+		if (!compiled)
+			loss_count(loss);
+		state->at.sp = joint;
+		state->resumed = 1;
+		return 0;
+	}
+	if (!state->resumed || compiled) /* else it has been counted */
 		loss_count(loss);
-	if (index >= walk->scratch->joint_count || index >= JOINTS_MAX)
-		goto stop;
-	joint = walk->scratch->joints[index];
-	if (state->resumed || !walk->space->loop_cfa_at || joint <= state->at.sp)
-		goto stop;
-	state->at.sp = joint;
-	state->resumed = 1;
-	return 0;
-stop:
 	walk->sample->flags |= SAMPLE_NATIVE_CUT;
 	return 1;
 }
@@ -338,8 +339,8 @@ static __always_inline void mappings_check(struct task_struct *task, struct addr
 
 	if (!pages || pages == space->executable_pages)
 		return;
-	space->executable_pages = pages;
-	process_send(task, RECORD_MAPPINGS, process->index);
+	if (!process_send(task, RECORD_MAPPINGS, process->index))
+		space->executable_pages = pages;
 }
 
 /*
@@ -359,9 +360,10 @@ CHECKED_ONCE int native_walk(subject_t subject, const struct process_config *pro
 	pid = task->tgid;
 	walk.space = bpf_map_lookup_elem(&address_spaces, &pid);
 	if (!walk.space)
-		return -1;
+		return -1; /* see enum sample_flags */
 	mappings_check(task, walk.space, process);
 	if (!walk.space->ranges.chunk) {
+		sample->flags |= SAMPLE_NATIVE | SAMPLE_NATIVE_CUT;
 		loss_count(LOSS_NATIVE_PENDING);
 		return -1;
 	}
@@ -369,6 +371,8 @@ CHECKED_ONCE int native_walk(subject_t subject, const struct process_config *pro
 	scratch->native.first =
 		bounded(sample->python_count, PYTHON_FRAMES_MAX) * sizeof(struct python_frame);
 	scratch->window_bytes = 0;
+	if (!sample->python_count)
+		scratch->joint_count = 0; /* they are of the sample before */
 	native_registers_read(task, &scratch->native.at);
 	sample->flags |= SAMPLE_NATIVE;
 	bpf_loop(NATIVE_FRAMES_MAX + 1, native_walk_step, &walk, 0);

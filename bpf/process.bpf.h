@@ -12,14 +12,17 @@ static __always_inline struct process_config *process_find(struct task_struct *t
 	return bpf_map_lookup_elem(&processes, &pid);
 }
 
-/* `kind`: RECORD_EXEC, RECORD_EXIT or RECORD_MAPPINGS. */
-static __always_inline void process_send(struct task_struct *task, __u32 kind, __u32 index)
+/*
+ * `kind`: RECORD_EXEC, RECORD_EXIT or RECORD_MAPPINGS. Returns 0, or -1: the ring is full, which is
+ * counted.
+ */
+static __always_inline int process_send(struct task_struct *task, __u32 kind, __u32 index)
 {
 	struct process_record record = {
 		.head = {
 			.kind = kind, .size = sizeof(record), .pid = task->tgid, .process = index}};
 
-	emit(&record, sizeof(record), false, LOSS_THREAD_RECORD);
+	return emit_urgent(&record, sizeof(record), LOSS_THREAD_RECORD);
 }
 
 #endif

@@ -86,7 +86,7 @@ static __always_inline void thread_close(struct thread *thread, struct task_stru
 	__u32 mode = thread_seal(thread);
 
 	if (mode == THREAD_RUNNING) {
-		ledger_run_end(thread, executed_read(task), now);
+		ledger_run_stop(thread, executed_read(task), now);
 		return;
 	}
 	if (mode == THREAD_BLOCKED && thread->state == STATE_UNKNOWN)

@@ -19,7 +19,7 @@ static __always_inline void ledger_send(struct thread *thread, struct task_struc
 {
 	struct thread_record *record = thread_record_find(THREAD_RECORD_END);
 
-	ledger_run_end(thread, executed_read(task), bpf_ktime_get_ns());
+	ledger_run_stop(thread, executed_read(task), bpf_ktime_get_ns());
 	if (!record)
 		return;
 	thread_record_fill(record, thread, task, process);

@@ -55,8 +55,9 @@ enum sample_flags {
 	SAMPLE_NO_THREAD = 4,   /* no Python thread state: not a Python thread, or not yet */
 	SAMPLE_UNREAD = 8,      /* no stack was taken: the thread could not be looked at */
 	SAMPLE_NOT_PYTHON = 16, /* the process has no known interpreter (yet) */
-	SAMPLE_NATIVE = 32,     /* native frames were asked for */
-	SAMPLE_NATIVE_CUT = 64  /* the outer native frames are missing */
+	SAMPLE_NATIVE =
+		32, /* native frames were looked for; not if nothing is known of the process */
+	SAMPLE_NATIVE_CUT = 64 /* the outer native frames are missing */
 };
 
 /*

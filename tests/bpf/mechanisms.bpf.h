@@ -3,8 +3,52 @@
 #ifndef PYEBPF_MECHANISMS_BPF_H
 #define PYEBPF_MECHANISMS_BPF_H
 
-#include "enroll.bpf.h"
 #include "mechanisms.h"
+#include "registers.bpf.h"
+
+struct made_registers made_registers __weak = {};
+
+/* As the product reads them. */
+static __always_inline void registers_show(struct task_struct *task)
+{
+	struct native_registers native;
+	__u32 i;
+
+	native_registers_read(task, &native);
+	made_registers.ip = native.ip;
+	made_registers.sp = native.sp;
+	made_registers.fp = native.fp;
+	for (i = 0; i < MADE_REGISTERS; i++)
+		made_registers.numbered[i] = register_read(task, i);
+}
+
+static __always_inline void made_registers_read(struct task_struct *task,
+						struct native_registers *native)
+{
+	native_registers_read(task, native);
+	if (!made_registers.made)
+		return;
+	native->ip = made_registers.ip;
+	native->sp = made_registers.sp;
+	native->fp = made_registers.fp;
+}
+
+static __always_inline __u64 made_register_read(struct task_struct *task, __u32 number)
+{
+	__u64 value = register_read(task, number);
+
+	/* Else the compiler makes the two reads one, of one pointer or the other. */
+	asm volatile("" : "+r"(value));
+	if (made_registers.made && number < MADE_REGISTERS)
+		value = made_registers.numbered[number];
+	return value;
+}
+
+/* From here on the product's walk can be given registers: nothing else of it is another's. */
+#define native_registers_read(task, native) made_registers_read(task, native)
+#define register_read(task, number)         made_register_read(task, number)
+
+#include "enroll.bpf.h"
 #include "sample.bpf.h"
 
 __u32 subject_pid __weak = 0; /* set by identify(), as the kernel's root namespace has them */

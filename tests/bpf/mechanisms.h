@@ -67,6 +67,15 @@ struct call_result {
 	__u64 gil_deadline_ns;
 };
 
+#define MADE_REGISTERS 17 /* numbers that DWARF gives, and one that it does not */
+
+/* What a walk over native frames begins with, or what the thread really has. */
+struct made_registers {
+	__u64 ip, sp, fp;
+	__u64 numbered[MADE_REGISTERS];
+	__u32 made; /* 1: walks begin with these, not with the thread's own */
+};
+
 struct descriptor_result {
 	__u32 kind; /* enum descriptor_kind */
 	__u32 pad;

@@ -32,6 +32,14 @@ int walk_own(void *context)
 	return 0;
 }
 
+/* The registers with which the thread has come into the kernel to run this program. */
+SEC("raw_tp")
+int show_registers(void *context)
+{
+	registers_show(bpf_get_current_task_btf());
+	return 0;
+}
+
 /* As if a program that takes a sample had been interrupted, and as if it had ended. */
 SEC("raw_tp")
 int scratch_hold(void *context)

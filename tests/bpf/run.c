@@ -225,3 +225,11 @@ void run_expect_losses(const struct run *run, ...)
 				 (unsigned long)run_lost(run, (enum loss)loss),
 				 (unsigned long)expected[loss]);
 }
+
+uint64_t random_next(uint64_t *seed)
+{
+	*seed ^= *seed << 13;
+	*seed ^= *seed >> 7;
+	*seed ^= *seed << 17;
+	return *seed;
+}

@@ -75,4 +75,7 @@ uint64_t run_lost(const struct run *run, enum loss loss);
 /* Fails the test unless just these losses were counted: pairs of enum loss and number, then -1. */
 void run_expect_losses(const struct run *run, ...);
 
+/* The next number of a fixed sequence (xorshift), so that a failure can be had again. */
+uint64_t random_next(uint64_t *seed);
+
 #endif

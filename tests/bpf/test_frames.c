@@ -278,6 +278,48 @@ static void test_tags(void **state)
 	}
 }
 
+static uint32_t opcode_seen(struct run *run, struct made_python *python, uint64_t frame)
+{
+	run_reset(run);
+	made_thread_run(python, python->thread, frame);
+	made_python_walk(run, python);
+	run_expect_losses(run, -1);
+	return run_sample(run)->opcode;
+}
+
+/* The opcode is that of the innermost frame's instruction, whoever may call it. */
+static void check_opcode(struct run *run, struct made_python *python)
+{
+	struct python_layout *layout = &python->config.layout;
+	uint64_t caller = made_stack(python, 2), code = made_code_numbered(python, 5), frame;
+	bool object = layout->frame_model == FRAME_MODEL_OBJECT;
+	uint32_t at;
+
+	layout->code_bytecode = object ? 104 : 0;
+	made_word(code, 104, made_bytes(python, 100));
+	for (at = 0; at < 100; at++)
+		if (!object)
+			made_char(code, layout->code_instructions + at, made_pattern(at));
+	for (at = 0; at < 100; at += 2) {
+		frame = made_frame(python, code, caller, (int32_t)at);
+		assert_int_equal(opcode_seen(run, python, frame), made_pattern(at));
+	}
+	/* No instruction was begun; the instructions cannot be read; there is no frame. */
+	frame = made_frame(python, code, caller, -1);
+	assert_int_equal(opcode_seen(run, python, frame), OPCODE_UNKNOWN);
+	if (object) {
+		made_word(code, 104, python->guard);
+		frame = made_frame(python, code, caller, 0);
+		assert_int_equal(opcode_seen(run, python, frame), OPCODE_UNKNOWN);
+	}
+	assert_int_equal(opcode_seen(run, python, 0), OPCODE_UNKNOWN);
+}
+
+static void test_opcode(void **state)
+{
+	made_python_each(*state, check_opcode);
+}
+
 /* A sample that is taken while another one is being put together is counted, not mixed into it. */
 static void test_nested(void **state)
 {
@@ -306,7 +348,7 @@ static void test_nested(void **state)
 		cmocka_unit_test(test_page_ends), cmocka_unit_test(test_across_pages), \
 		cmocka_unit_test(test_chunks), cmocka_unit_test(test_shims),           \
 		cmocka_unit_test(test_shims_deep), cmocka_unit_test(test_tags),        \
-		cmocka_unit_test(test_nested)
+		cmocka_unit_test(test_opcode), cmocka_unit_test(test_nested)
 
 int main(void)
 {

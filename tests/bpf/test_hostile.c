@@ -448,28 +448,20 @@ static void sample_expect_named(const struct run *run, size_t at)
 				 sample->python_count * sizeof(struct python_frame));
 	for (i = 0; i < sample->python_count; i++) {
 		const struct python_frame *frame = &sample->python[i];
+		uint64_t address = frame->code & ~PYTHON_FRAME_ENTRY;
 		bool named = frame->identity == FRAME_UNNAMED;
 		size_t j;
 
 		for (j = 0; !named && j < at; j++) {
 			const struct code_record *code = (const void *)run->records[j];
 
-			named = code->head.kind == RECORD_CODE && code->code == frame->code &&
+			named = code->head.kind == RECORD_CODE && code->code == address &&
 				code->identity == frame->identity;
 		}
 		if (!named)
 			fail_msg("frame %u of code object %llx has no name", i,
-				 (unsigned long long)frame->code);
+				 (unsigned long long)address);
 	}
-}
-
-/* A number from a fixed sequence (xorshift), so that a failure can be had again. */
-static uint64_t random_next(uint64_t *seed)
-{
-	*seed ^= *seed << 13;
-	*seed ^= *seed >> 7;
-	*seed ^= *seed << 17;
-	return *seed;
 }
 
 static uint64_t hostile_word(const struct made_python *python, uint64_t *seed)

@@ -8,6 +8,7 @@ import tempfile
 import pytest
 
 import harness
+import native
 from interpreters import IN_CI, REQUIRED, Missing, all_interpreters
 
 INTERPRETERS = all_interpreters()
@@ -23,6 +24,14 @@ RECIPES = {
         interpreter, "identity.py", 999, "--seconds", "2"),
     "deep": lambda interpreter: harness.launch(interpreter, "deep.py", 499, "--seconds", "2"),
     "threads": lambda interpreter: harness.attach(interpreter, "threads.py", 3, 199),
+    "native": lambda interpreter: native.record_calls(interpreter, "native", 1.8),
+    "no_native": lambda interpreter: native.record_calls(
+        interpreter, "no-native", 1, "--no-native"),
+    "launched": lambda interpreter: native.launch_calls(
+        interpreter, "launched", 1, native.FEW_PHASES),
+    "embedded": lambda interpreter: native.record_embedding(interpreter, 0.8, native.FEW_PHASES),
+    "perf": lambda interpreter: native.record_calls(
+        interpreter, "perf", 0.8, phases=native.FEW_PHASES, arguments=["-X", "perf"]),
 }
 
 
@@ -81,7 +90,7 @@ def recordings():
         if key not in made:
             try:
                 made[key] = RECIPES[workload](interpreter)
-            except (AssertionError, subprocess.SubprocessError, OSError) as error:
+            except (AssertionError, subprocess.SubprocessError, OSError, Missing) as error:
                 made[key] = error
         if isinstance(made[key], Exception):
             raise made[key]

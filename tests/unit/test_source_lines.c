@@ -21,6 +21,8 @@
 #include "native/source_lines.h"
 #include "profile/utf8.h"
 
+#define BUILD_ID_SIZE 20 /* a SHA-1 sum */
+
 static const char *const no_roots[] = {NULL};
 static char folder[32];
 
@@ -156,32 +158,99 @@ static void test_forms(void **state)
 	}
 }
 
+/* Paths that start nowhere, as builds have them that others shall be able to repeat. */
+static void test_relative(void **state)
+{
+	struct source_lines *lines;
+	char path[128];
+
+	run("cd %s && printf '"
+	    "# 3 \"../../up/./../one.c\"\\n"
+	    "int one(int a) { return a + 1; }\\n"
+	    "# 4 \"..\"\\n"
+	    "int two(int a) { return a + 2; }\\n' | "
+	    "cc -O1 -g -fdebug-prefix-map=%s=. -shared -fpic -x c -o relative.so -",
+	    folder, folder);
+	snprintf(path, sizeof(path), "%s/relative.so", folder);
+	assert_int_equal(lines_open(path, no_roots, &lines), 0);
+	assert_line(lines, symbol_value(path, "one"), "../../one.c", 3);
+	assert_line(lines, symbol_value(path, "two"), "..", 4);
+	source_lines_close(lines);
+}
+
+/* Puts what was taken from a library, or the whole of it, where it is found by build-id. */
+static void build_id_place(const char *name, const char *command, uint8_t id[ELF_BUILD_ID_MAX])
+{
+	char hex[2 * BUILD_ID_SIZE + 1] = "", path[128];
+	struct elf_file file;
+
+	snprintf(path, sizeof(path), "%s/%s", folder, name);
+	assert_int_equal(elf_file_open(path, &file), 0);
+	assert_int_equal(elf_build_id(&file, id), BUILD_ID_SIZE);
+	elf_file_close(&file);
+	for (int i = 0; i < BUILD_ID_SIZE; i++)
+		snprintf(hex + 2 * i, 3, "%02x", id[i]);
+	run("cd %s && mkdir -p .build-id/%.2s && %s %s .build-id/%.2s/%s.debug", folder, hex,
+	    command, name, hex, hex + 2);
+}
+
 static void test_debug_file(void **state)
 {
 	const char *const roots[] = {"/no/such/root", folder, NULL};
-	uint8_t id[ELF_BUILD_ID_MAX];
 	struct source_lines *lines = NULL;
-	struct elf_file file;
-	char hex[2 * sizeof(id) + 1] = "", path[128];
-	int size;
+	uint8_t id[ELF_BUILD_ID_MAX];
+	char path[128];
 
 	library_make("whole.so", "-gdwarf-5 -Wl,--build-id=sha1");
-	snprintf(path, sizeof(path), "%s/whole.so", folder);
-	assert_int_equal(elf_file_open(path, &file), 0);
-	size = elf_build_id(&file, id);
-	elf_file_close(&file);
-	assert_int_equal(size, 20);
-	for (int i = 0; i < size; i++)
-		snprintf(hex + 2 * i, 3, "%02x", id[i]);
-	run("cd %s && objcopy --strip-debug whole.so less.so", folder);
+	/* That it has other debug sections does not make it one with lines. */
+	run("cd %s && printf x > some && objcopy --strip-debug whole.so less.so && "
+	    "objcopy --add-section .debug_gdb_scripts=some less.so",
+	    folder);
 	snprintf(path, sizeof(path), "%s/less.so", folder);
 	assert_int_equal(lines_open(path, roots, &lines), -ENOENT);
 	assert_null(lines);
-	run("cd %s && mkdir -p .build-id/%.2s && objcopy --only-keep-debug whole.so "
-	    ".build-id/%.2s/%s.debug",
-	    folder, hex, hex, hex + 2);
+	build_id_place("whole.so", "objcopy --only-keep-debug", id);
 	library_check("less.so", roots);
 	assert_int_equal(lines_open(path, no_roots, &lines), -ENOENT);
+}
+
+/* A file that refers to another one, which may be anything: found by build-id, or not opened. */
+static void test_shared_file(void **state)
+{
+	const char *const roots[] = {folder, NULL};
+	struct source_lines *lines = NULL;
+	uint8_t id[ELF_BUILD_ID_MAX];
+	char path[128];
+	FILE *link;
+
+	library_make("shared.so", "-gdwarf-4 -Wl,--build-id=sha1 -Wl,-soname,shared");
+	library_make("plain.so", "-gdwarf-4");
+	build_id_place("shared.so", "cp", id);
+	snprintf(path, sizeof(path), "%s/link", folder);
+	link = fopen(path, "w");
+	assert_non_null(link);
+	assert_true(fprintf(link, "%s/fifo%c", folder, '\0') > 0);
+	assert_int_equal(fwrite(id, 1, BUILD_ID_SIZE, link), BUILD_ID_SIZE);
+	assert_int_equal(fclose(link), 0);
+	run("cd %s && mkfifo fifo && objcopy --add-section .gnu_debugaltlink=link plain.so "
+	    "linked.so",
+	    folder);
+	library_check("linked.so", roots);
+	snprintf(path, sizeof(path), "%s/linked.so", folder);
+	assert_int_equal(lines_open(path, no_roots, &lines), -ENOENT);
+	assert_null(lines);
+}
+
+/* Units whose lines have to be looked for in files that they name. */
+static void test_split(void **state)
+{
+	struct source_lines *lines = NULL;
+	char path[128];
+
+	library_make("split.so", "-gdwarf-5 -gsplit-dwarf -dumpbase split");
+	snprintf(path, sizeof(path), "%s/split.so", folder);
+	assert_int_equal(lines_open(path, no_roots, &lines), -ENOENT);
+	assert_null(lines);
 }
 
 /* Calls everything: whatever the file holds, what is found is fit to be shown. */
@@ -243,9 +312,9 @@ static void test_damaged(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_program),
-		cmocka_unit_test(test_forms),
-		cmocka_unit_test(test_debug_file),
+		cmocka_unit_test(test_program),     cmocka_unit_test(test_forms),
+		cmocka_unit_test(test_relative),    cmocka_unit_test(test_debug_file),
+		cmocka_unit_test(test_shared_file), cmocka_unit_test(test_split),
 		cmocka_unit_test(test_damaged),
 	};
 

@@ -13,6 +13,7 @@
 #include "native/perf_map.h"
 #include "python/glue.h"
 
+#define UNMAPPED       "[code that is not mapped]"
 #define MAP_REFRESH_MS 1000 /* a process appends to its map as it generates code */
 #define NAME_SIZE      512  /* of `module+0x1234` */
 
@@ -38,6 +39,7 @@ struct generator {
 struct native_names {
 	struct profile *profile;
 	const struct modules *modules;
+	const struct unwinder *unwinder;
 	bool lines;
 	struct known_place *places;
 	struct generator *generators;
@@ -52,7 +54,7 @@ static int64_t now_ms(void)
 }
 
 struct native_names *native_names_new(struct profile *profile, const struct modules *modules,
-				      bool lines)
+				      const struct unwinder *unwinder, bool lines)
 {
 	struct native_names *names = calloc(1, sizeof(*names));
 
@@ -60,6 +62,7 @@ struct native_names *native_names_new(struct profile *profile, const struct modu
 		return NULL;
 	names->profile = profile;
 	names->modules = modules;
+	names->unwinder = unwinder;
 	names->lines = lines;
 	return names;
 }
@@ -144,16 +147,19 @@ static int place_locate(struct native_names *names, const char *name, const char
 	return error;
 }
 
-/* Code in no file. Without a name it is remembered as such only as long as the process names it not. */
-static int generated_place(struct native_names *names, uint32_t pid, uint64_t address,
+/*
+ * Code in no file. Without a name it is remembered as such only as long as the process names it
+ * not. What is not even mapped was a library that has just gone, or no code at all.
+ */
+static int generated_place(struct native_names *names, uint32_t pid, uint64_t address, bool mapped,
 			   struct native_place *place)
 {
 	static const struct profile_function function;
 	static const struct profile_location location;
 	uint64_t start;
-	const char *name = generated_name(names, pid, address, &start);
+	const char *name = mapped ? generated_name(names, pid, address, &start) : UNMAPPED;
 
-	place->named = name != NULL;
+	place->named = mapped && name;
 	return place_locate(names, name ? name : PROFILE_GENERATED, "", &function, &location,
 			    place);
 }
@@ -197,11 +203,21 @@ static int place_fill(struct native_names *names, uint32_t pid, uint64_t frame,
 		      struct native_place *place)
 {
 	uint16_t file = frame >> NATIVE_ADDRESS_BITS & NATIVE_FILE_MASK;
-	struct module *module = modules_find(names->modules, file);
+	uint64_t address = frame & NATIVE_ADDRESS_MASK;
+	const struct unwind_range *range = NULL;
+	struct module *module;
 
+	/* What was mapped a moment ago may be known only now. */
+	if (!file)
+		range = unwinder_find(names->unwinder, (pid_t)pid, address);
+	if (range && range->file) {
+		file = range->file;
+		address -= range->bias;
+	}
+	module = modules_find(names->modules, file);
 	if (module)
-		return module_place_fill(names, module, frame & NATIVE_ADDRESS_MASK, place);
-	return generated_place(names, pid, frame & NATIVE_ADDRESS_MASK, place);
+		return module_place_fill(names, module, address, place);
+	return generated_place(names, pid, address, range != NULL, place);
 }
 
 int native_names_find(struct native_names *names, uint32_t pid, uint64_t frame,

@@ -11,15 +11,19 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "capture/unwinder.h"
 #include "native/modules.h"
 #include "profile/profile.h"
 #include "target/process.h"
 
 struct native_names;
 
-/* `lines`: with source lines. Profile and modules must outlive them. NULL: no memory. */
+/*
+ * `lines`: with source lines. `unwinder` knows what lies where in processes. All must outlive the
+ * names. NULL: no memory.
+ */
 struct native_names *native_names_new(struct profile *profile, const struct modules *modules,
-				      bool lines);
+				      const struct unwinder *unwinder, bool lines);
 void native_names_free(struct native_names *names);
 
 /* Lets generated code of a process be named by its own map. 0 or -ENOMEM. */

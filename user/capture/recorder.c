@@ -83,8 +83,9 @@ void recorder_free(struct recorder *recorder)
 int recorder_use_native(struct recorder *recorder, const struct modules *modules,
 			struct unwinder *unwinder, bool lines)
 {
-	recorder->stacks.native = native_names_new(recorder->profile, modules, lines);
+	recorder->stacks.native = native_names_new(recorder->profile, modules, unwinder, lines);
 	recorder->stacks.modules = modules;
+	recorder->stacks.lost = recorder->profile->facts.lost;
 	recorder->unwinder = unwinder;
 	return recorder->stacks.native ? 0 : -ENOMEM;
 }
@@ -135,9 +136,12 @@ static struct process_number *process_find(struct recorder *recorder, const stru
 static const struct stack_interpreter *interpreter_find(struct recorder *recorder,
 							struct process_number *number, uint32_t pid)
 {
+	const struct unwind_range *range = NULL;
+
 	if (!number->interpreter.file && number->text_start && recorder->unwinder)
-		number->interpreter.file =
-			unwinder_file(recorder->unwinder, (pid_t)pid, number->text_start);
+		range = unwinder_find(recorder->unwinder, (pid_t)pid, number->text_start);
+	if (range)
+		number->interpreter.file = range->file;
 	return &number->interpreter;
 }
 
@@ -330,13 +334,6 @@ static int repeats_follow(struct recorder *recorder, const struct sample_record 
 	}
 	return repeats_observe(recorder->repeats, key->process, key->tid, frames, count,
 			       key->target, sample->messages[MESSAGE_SENT]);
-}
-
-/* Whether a sample is of something that happened in no time: messages, or growth of memory. */
-static bool sample_is_event(const struct sample_record *sample)
-{
-	return sample->messages[MESSAGE_SENT] || sample->messages[MESSAGE_RECEIVED] ||
-	       sample->grown_bytes;
 }
 
 static int event_add(struct recorder *recorder, const struct sample_record *record,

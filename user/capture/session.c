@@ -384,7 +384,7 @@ int session_add_chunk(struct session *session, uint32_t number, const struct unw
 }
 
 int session_set_ranges(struct session *session, uint32_t pid, struct unwind_place place,
-		       uint32_t count)
+		       uint32_t count, uint64_t executable_pages)
 {
 	const struct bpf_map *map = session->programs->maps.address_spaces;
 	struct address_space space = {0};
@@ -393,6 +393,7 @@ int session_set_ranges(struct session *session, uint32_t pid, struct unwind_plac
 		memset(&space, 0, sizeof(space));
 	space.ranges = place;
 	space.range_count = count;
+	space.executable_pages = executable_pages;
 	return bpf_map__update_elem(map, &pid, sizeof(pid), &space, sizeof(space), BPF_ANY);
 }
 

@@ -71,11 +71,12 @@ int session_write_blocks(int descriptor, uint32_t first, const struct unwind_blo
 			 uint32_t count);
 
 /*
- * Says where a process' ranges are; the kernel's own fields of what is known of it are kept. Its
- * native stacks are walked from the first call on. Returns 0, -E2BIG or -errno.
+ * Says where a process' ranges are, and how many pages of them the kernel counts as executable: a
+ * RECORD_MAPPINGS follows once it counts others. Its native stacks are walked from the first call
+ * on. Returns 0, -E2BIG or -errno.
  */
 int session_set_ranges(struct session *session, uint32_t pid, struct unwind_place place,
-		       uint32_t count);
+		       uint32_t count, uint64_t executable_pages);
 
 /* Begins the ledgers of all threads there are in known processes that have none yet. */
 int session_enroll(struct session *session, struct error *error);

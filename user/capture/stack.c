@@ -18,6 +18,7 @@ struct joining {
 	uint32_t python; /* the next Python frame */
 	bool called;     /* the frame before was the first of a call of the interpreter's loop */
 	bool collected;  /* the frame of the garbage collection has been added */
+	bool generated;  /* the native frame before is of code in no file */
 	bool working;    /* frames up to the first call of the loop are only its work */
 };
 
@@ -79,6 +80,21 @@ static int collection_add(struct joining *joining)
 	return notice_add(joining, text);
 }
 
+/*
+ * Code objects that the interpreter makes for its own use, and that it leaves out of tracebacks:
+ * around each __init__ from 3.12 on, and below calls of its loop (Python/specialize.c, ceval.c).
+ */
+static bool location_is_shim(const struct profile *profile, uint32_t location)
+{
+	const struct profile_function *function =
+		&profile->functions[profile->locations[location].function];
+	const char *file = profile->strings[function->filename];
+
+	if (function->kind != KIND_PYTHON || strcmp(file, profile->strings[function->name]) != 0)
+		return false;
+	return !strcmp(file, "__init__") || !strcmp(file, "<interpreter trampoline>");
+}
+
 /* Adds the Python frames of one call of the interpreter's loop, or all that are left. */
 static int python_add(struct joining *joining, bool all)
 {
@@ -87,9 +103,13 @@ static int python_add(struct joining *joining, bool all)
 
 	while (!error && joining->python < sample->python_count) {
 		const struct python_frame *frame = &sample->python[joining->python++];
+		uint32_t *location = &joining->maker->locations[joining->depth];
 
-		error = codes_locate(joining->maker->codes, sample->head.process, frame,
-				     &joining->maker->locations[joining->depth++]);
+		error = codes_locate(joining->maker->codes, sample->head.process, frame, location);
+		if (error)
+			return error;
+		if (!location_is_shim(joining->maker->profile, *location))
+			joining->depth++;
 		if (!all && frame->code & PYTHON_FRAME_ENTRY)
 			break;
 	}
@@ -115,14 +135,18 @@ static int native_add(struct joining *joining, uint64_t frame)
 	int error;
 
 	if (frame & NATIVE_INTERPRETER) {
-		if (!(frame & ~NATIVE_INTERPRETER) && !joining->working)
+		if (!(frame & ~NATIVE_INTERPRETER) && !joining->working) {
 			error = notice_add(joining, "[native frames missing]");
-		else
+			if (joining->generated) /* which the kernel side takes for the interpreter's */
+				joining->maker->lost[LOSS_NATIVE_UNKNOWN]++;
+		} else {
 			error = 0;
+		}
 		joining->called = true;
 		joining->working = false;
 		return error ? error : python_add(joining, false);
 	}
+	joining->generated = !frame_file(frame) && joining->interpreter->version >= GENERATES_CODE;
 	if (joining->working)
 		return 0;
 	error = native_names_find(joining->maker->native, joining->sample->head.pid, frame, &place);
@@ -201,11 +225,18 @@ static bool loop_is_working(const struct stack_maker *maker, const struct sample
 	return !i || !opcode_calls(interpreter->version, sample->opcode);
 }
 
+bool sample_is_event(const struct sample_record *sample)
+{
+	return sample->messages[MESSAGE_SENT] || sample->messages[MESSAGE_RECEIVED] ||
+	       sample->grown_bytes;
+}
+
 int stack_make(struct stack_maker *maker, const struct sample_record *sample,
 	       const struct stack_interpreter *interpreter, uint32_t *stack, uint32_t *leaf)
 {
 	struct joining joining = {.maker = maker, .sample = sample, .interpreter = interpreter};
 	const char *notice = sample_notice(sample);
+	bool native = maker->native && !(sample->flags & SAMPLE_UNREAD);
 	int error = kernel_stacks_locate(maker->kernel, sample->kernel, sample->kernel_count,
 					 maker->locations, &joining.depth);
 	bool split = sample->state == STATE_RUNNING && sample->native_count &&
@@ -217,6 +248,8 @@ int stack_make(struct stack_maker *maker, const struct sample_record *sample,
 		*leaf = joining.working ? LEAF_PYTHON : LEAF_NATIVE;
 	if (sample->state == STATE_RUNNING && (sample->gc || sample->gc_flag))
 		*leaf = LEAF_GC;
+	if (native && !sample_is_event(sample) && !(sample->flags & SAMPLE_NATIVE))
+		maker->lost[LOSS_NATIVE_PENDING]++;
 	if (!error && maker->native)
 		error = frames_add(&joining);
 	else if (!error)

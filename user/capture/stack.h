@@ -24,6 +24,7 @@ struct stack_maker {
 	struct codes *codes;
 	struct kernel_stacks *kernel;
 	const struct modules *modules;
+	uint64_t *lost;              /* counters, by enum loss */
 	struct native_names *native; /* NULL: samples have no native frames */
 	uint32_t locations[STACK_LOCATIONS_MAX];
 };
@@ -41,6 +42,9 @@ struct stack_interpreter {
  */
 int stack_make(struct stack_maker *maker, const struct sample_record *sample,
 	       const struct stack_interpreter *interpreter, uint32_t *stack, uint32_t *leaf);
+
+/* Whether a sample is of something that happened in no time: messages, or growth of memory. */
+bool sample_is_event(const struct sample_record *sample);
 
 /* The sample's native frames. */
 const uint64_t *sample_native(const struct sample_record *sample);

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 #include <uthash.h>
 
 #include "capture/range_lists.h"
@@ -17,9 +18,10 @@ struct space {
 	struct process process;
 	struct unwind_range *ranges;
 	uint32_t range_count;
-	struct range_list list; /* as the kernel has it */
-	bool changed;           /* its mappings are to be read */
-	bool incomplete;        /* a table was made since the list was written */
+	uint64_t executable_pages; /* as the kernel counts them in mm->exec_vm */
+	struct range_list list;    /* as the kernel has it */
+	bool changed;              /* its mappings are to be read */
+	bool incomplete;           /* a table was made since the list was written */
 	UT_hash_handle hh;
 };
 
@@ -120,15 +122,25 @@ void unwinder_remove(struct unwinder *unwinder, pid_t pid)
 		space_free(unwinder, space);
 }
 
-uint16_t unwinder_file(const struct unwinder *unwinder, pid_t pid, uint64_t address)
+const struct unwind_range *unwinder_find(const struct unwinder *unwinder, pid_t pid,
+					 uint64_t address)
 {
 	const struct space *space = space_find(unwinder, pid);
 	uint32_t i;
 
 	for (i = 0; space && i < space->range_count; i++)
 		if (address >= space->ranges[i].start && address < space->ranges[i].end)
-			return space->ranges[i].file;
-	return 0;
+			return &space->ranges[i];
+	return NULL;
+}
+
+/* is_exec_mapping() in the kernel's mm/internal.h: writable ones and stacks do not count. */
+static uint64_t mapping_executable_pages(const struct mapping *mapping)
+{
+	if (!mapping->executable || mapping->writable || !strcmp(mapping->path, "[stack]") ||
+	    !strcmp(mapping->path, "[vsyscall]"))
+		return 0;
+	return (mapping->end - mapping->start) / (uint64_t)sysconf(_SC_PAGESIZE);
 }
 
 static bool mapping_has_code(const struct mapping *mapping)
@@ -158,6 +170,7 @@ static int range_fill(struct unwinder *unwinder, const struct space *space,
 static int space_read(struct unwinder *unwinder, struct space *space)
 {
 	struct unwind_range *ranges;
+	uint64_t pages = 0;
 	uint32_t count = 0;
 	struct maps maps;
 	int error = maps_read(&space->process, &maps);
@@ -170,6 +183,8 @@ static int space_read(struct unwinder *unwinder, struct space *space)
 	for (size_t i = 0; !error && i < maps.count && count < UNWIND_RANGES_MAX; i++)
 		if (mapping_has_code(&maps.entries[i]))
 			error = range_fill(unwinder, space, &maps.entries[i], &ranges[count++]);
+	for (size_t i = 0; i < maps.count; i++)
+		pages += mapping_executable_pages(&maps.entries[i]);
 	maps_free(&maps);
 	if (error) {
 		free(ranges);
@@ -178,6 +193,7 @@ static int space_read(struct unwinder *unwinder, struct space *space)
 	free(space->ranges);
 	space->ranges = ranges;
 	space->range_count = count;
+	space->executable_pages = pages;
 	return 0;
 }
 
@@ -201,7 +217,7 @@ static int space_publish(struct unwinder *unwinder, struct space *space)
 	if (error)
 		return error;
 	error = session_set_ranges(unwinder->session, (uint32_t)space->pid, list.place,
-				   space->range_count);
+				   space->range_count, space->executable_pages);
 	range_lists_give(unwinder->lists, error ? &list : &space->list);
 	if (!error)
 		space->list = list;

@@ -37,8 +37,12 @@ void unwinder_remove(struct unwinder *unwinder, pid_t pid);
 bool unwinder_poll(struct unwinder *unwinder);
 bool unwinder_pending(const struct unwinder *unwinder);
 
-/* The file that lies at an address of a process; 0: none. */
-uint16_t unwinder_file(const struct unwinder *unwinder, pid_t pid, uint64_t address);
+/*
+ * What lies at an address of a process, as far as is known by now: NULL, or a range that is valid
+ * until the next call of unwinder_poll().
+ */
+const struct unwind_range *unwinder_find(const struct unwinder *unwinder, pid_t pid,
+					 uint64_t address);
 
 struct unwinder_costs {
 	uint64_t table_bytes;  /* in the kernel, of all tables */

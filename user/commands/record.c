@@ -34,7 +34,12 @@
 #define RATE_LIMIT      10000
 #define DRAIN_MS        100
 #define PROGRESS_MS     500
-#define NATIVE_FIRST_MS 500 /* of making unwind tables before anything else is done */
+/*
+ * Unwind tables of most processes are ready before the first sample. Those of large ones must not
+ * keep it waiting, but come before what ends a recording is loaded, which takes longer.
+ */
+#define NATIVE_BEFORE_MS 30
+#define NATIVE_FIRST_MS  500
 
 struct record_arguments {
 	pid_t pids[PROCESSES_LIMIT];
@@ -280,10 +285,10 @@ static int targets_take(struct recording *recording, struct error *error)
 	return result;
 }
 
-/* Unwind tables first: loading what ends the recording takes longer, and can wait. */
-static void native_prepare(struct recording *recording)
+/* Makes unwind tables for so long, or until all files have theirs. */
+static void native_prepare(struct recording *recording, uint32_t ms)
 {
-	uint64_t deadline = now_ns() + NATIVE_FIRST_MS * 1000000ULL;
+	uint64_t deadline = now_ns() + ms * 1000000ULL;
 
 	while (recording->unwinder && unwinder_poll(recording->unwinder) && now_ns() < deadline)
 		session_consume(recording->session);
@@ -295,6 +300,7 @@ static int capture_begin(struct recording *recording, struct error *error)
 
 	if (result)
 		return result;
+	native_prepare(recording, NATIVE_BEFORE_MS);
 	recording->start_ns = now_ns();
 	result = session_start(recording->session, error);
 	if (!result)
@@ -302,7 +308,7 @@ static int capture_begin(struct recording *recording, struct error *error)
 	if (!result && recording->arguments->command)
 		result = child_release(&recording->child, recording->arguments->command[0], error);
 	if (!result)
-		native_prepare(recording);
+		native_prepare(recording, NATIVE_FIRST_MS);
 	if (!result)
 		result = session_prepare_finish(recording->session, error);
 	return result;

@@ -91,7 +91,7 @@ static bool is_same_file(const struct elf_file *one, const struct elf_file *othe
 	       first.st_ino == second.st_ino && first.st_dev == second.st_dev;
 }
 
-/* Opens a candidate and proves it; `link` may be NULL. */
+/* Opens a candidate and proves it; `file` and `link` may be NULL. */
 static int candidate_open(const char *path, const struct elf_file *file,
 			  const struct build_id *wanted, const struct debug_link *link,
 			  struct elf_file *debug)
@@ -108,7 +108,7 @@ static int candidate_open(const char *path, const struct elf_file *file,
 		proven = build_id_equal(wanted, &found);
 	else
 		proven = link && checksum_matches(&opened, link->checksum);
-	if (!proven || is_same_file(&opened, file)) {
+	if (!proven || (file && is_same_file(&opened, file))) {
 		elf_file_close(&opened);
 		return -ENOENT;
 	}
@@ -179,6 +179,17 @@ static int open_by_link(const struct elf_file *file, const char *const roots[],
 		    (int)sizeof(path))
 			error = candidate_open(path, file, id, &link, debug);
 	return error;
+}
+
+int debug_file_find(const uint8_t *build_id, size_t size, const char *const roots[],
+		    struct elf_file *debug)
+{
+	struct build_id id = {.size = (int)size};
+
+	if (size > sizeof(id.bytes))
+		return -ENOENT;
+	memcpy(id.bytes, build_id, size);
+	return open_by_build_id(NULL, roots, &id, debug);
 }
 
 int debug_file_open(const struct elf_file *file, const char *const roots[], struct elf_file *debug)

@@ -16,6 +16,10 @@
  */
 int debug_file_open(const struct elf_file *file, const char *const roots[], struct elf_file *debug);
 
+/* Opens the debug file that has a build-id, in the first of these ways. Errors as above. */
+int debug_file_find(const uint8_t *build_id, size_t size, const char *const roots[],
+		    struct elf_file *debug);
+
 /*
  * Opens the small symbol table that a file carries compressed in itself (.gnu_debugdata, made by
  * Fedora and others), unpacked in memory, to be closed in the same way. Returns 0, -ENOENT it has

@@ -4,11 +4,16 @@
  * belongs to is looked up in a list of all units' ranges, made once: .debug_aranges, by which libdw
  * would find it, is not written by every compiler. Lines are read unit by unit where addresses ask
  * for them.
+ *
+ * libdw opens files that debug information names, whatever they are. It is not given the occasion:
+ * units that lie elsewhere (DWARF 5, chapter 7.3.2: split units) are left out, and what several
+ * files share (chapter 7.3.6: supplementary files) is found here, by build-id, or not at all.
  */
 #include "native/source_lines.h"
 
 #include <dwarf.h>
 #include <elfutils/libdw.h>
+#include <elfutils/libdwelf.h>
 #include <errno.h>
 #include <gelf.h>
 #include <inttypes.h>
@@ -39,11 +44,16 @@ struct path {
 	UT_hash_handle hh;
 };
 
-struct source_lines {
+struct dwarf_file {
 	struct elf_file file;
 	Elf *elf;
 	Dwarf *dwarf;
-	struct range *ranges; /* by start */
+};
+
+struct source_lines {
+	struct dwarf_file main;
+	struct dwarf_file shared; /* what `main` refers to; zeroed: nothing */
+	struct range *ranges;     /* by start */
 	size_t range_count;
 	size_t range_capacity;
 	struct path *paths; /* by the address of `raw` */
@@ -53,13 +63,13 @@ struct source_lines {
 static uint64_t unpacked_size(const struct elf_file *file, Elf_Scn *section,
 			      const GElf_Shdr *header, const char *name)
 {
-	uint8_t start[12]; /* of .zdebug_*: "ZLIB", then the size, most significant byte first */
+	uint8_t start[12]; /* of .zdebug_…: "ZLIB", then the size, most significant byte first */
 	GElf_Chdr compression;
 	uint64_t size = 0;
 
 	if (header->sh_flags & SHF_COMPRESSED)
 		return gelf_getchdr(section, &compression) ? compression.ch_size : 0;
-	if (strncmp(name, ".zdebug_", strlen(".zdebug_")) != 0)
+	if (strncmp(name, ".z", 2) != 0)
 		return header->sh_size;
 	if (elf_read(file, header->sh_offset, start, sizeof(start)))
 		return 0;
@@ -68,34 +78,36 @@ static uint64_t unpacked_size(const struct elf_file *file, Elf_Scn *section,
 	return size;
 }
 
-/* Whether a file has lines: 0, -ENOENT, or -EFBIG: with more around them than is read. */
-static int lines_check(const struct elf_file *file, Elf *elf)
+static const char *section_name(Elf *elf, const GElf_Shdr *header)
+{
+	size_t names;
+	const char *name =
+		elf_getshdrstrndx(elf, &names) ? NULL : elf_strptr(elf, names, header->sh_name);
+
+	return name ? name : "";
+}
+
+/* Whether a file has debug information: 0, -ENOENT, or -EFBIG: more than is read. */
+static int size_check(const struct elf_file *file, Elf *elf)
 {
 	Elf_Scn *section = NULL;
-	uint64_t sum = 0;
-	bool found = false;
-	size_t names;
+	uint64_t sum = 0, size;
+	GElf_Shdr header;
 
-	if (elf_getshdrstrndx(elf, &names))
-		return -ENOENT;
 	while ((section = elf_nextscn(elf, section))) {
-		GElf_Shdr header;
 		const char *name;
-		uint64_t size;
 
 		if (!gelf_getshdr(section, &header) || header.sh_type == SHT_NOBITS)
 			continue;
-		name = elf_strptr(elf, names, header.sh_name);
-		if (!name || (strncmp(name, ".debug_", strlen(".debug_")) != 0 &&
-			      strncmp(name, ".zdebug_", strlen(".zdebug_")) != 0))
+		name = section_name(elf, &header);
+		if (!strstr(name, "debug_"))
 			continue;
-		found |= !strcmp(name, ".debug_line") || !strcmp(name, ".zdebug_line");
 		size = unpacked_size(file, section, &header, name);
 		if (size > DEBUG_SIZE_MAX - sum)
 			return -EFBIG;
 		sum += size;
 	}
-	return found ? 0 : -ENOENT;
+	return sum ? 0 : -ENOENT;
 }
 
 /*
@@ -105,19 +117,16 @@ static int lines_check(const struct elf_file *file, Elf *elf)
 static bool strings_end(Elf *elf)
 {
 	Elf_Scn *section = NULL;
-	size_t names;
+	GElf_Shdr header;
 
-	if (elf_getshdrstrndx(elf, &names))
-		return false;
 	while ((section = elf_nextscn(elf, section))) {
-		GElf_Shdr header;
 		const char *name;
 		Elf_Data *data;
 
 		if (!gelf_getshdr(section, &header) || header.sh_type == SHT_NOBITS)
 			continue;
-		name = elf_strptr(elf, names, header.sh_name);
-		if (!name || (!strstr(name, "debug_str") && !strstr(name, "debug_line_str")))
+		name = section_name(elf, &header);
+		if (!strstr(name, "debug_str") && !strstr(name, "debug_line_str"))
 			continue;
 		data = elf_rawdata(section, NULL);
 		if (data && data->d_size && ((const char *)data->d_buf)[data->d_size - 1])
@@ -126,43 +135,72 @@ static bool strings_end(Elf *elf)
 	return true;
 }
 
-/* Opens a file anew: its owner may close it, and its path may lead elsewhere by now. */
-static int file_reopen(const struct elf_file *file, struct elf_file *own)
+static void dwarf_file_close(struct dwarf_file *opened)
 {
-	char path[64];
-
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", file->fd);
-	return elf_file_open(path, own);
+	dwarf_end(opened->dwarf);
+	elf_end(opened->elf);
+	elf_file_close(&opened->file);
+	opened->dwarf = NULL;
+	opened->elf = NULL;
 }
 
-/* Takes over `*file` if it has lines, else closes it. */
-static int file_take(struct source_lines *lines, struct elf_file *file)
+/* Takes over `*file`, also on failure. */
+static int dwarf_file_open(struct elf_file *file, struct dwarf_file *opened)
 {
-	Elf *elf = elf_begin(file->fd, ELF_C_READ, NULL);
-	int error = elf ? lines_check(file, elf) : -EINVAL;
+	int error;
 
-	if (error) {
-		elf_end(elf);
-		elf_file_close(file);
-		return error;
+	*opened = (struct dwarf_file){.file = *file};
+	opened->elf = elf_begin(file->fd, ELF_C_READ, NULL);
+	error = opened->elf ? size_check(file, opened->elf) : -EINVAL;
+	if (!error) {
+		opened->dwarf = dwarf_begin_elf(opened->elf, DWARF_C_READ, NULL);
+		error = !opened->dwarf ? -ENOENT : !strings_end(opened->elf) ? -EINVAL : 0;
 	}
-	lines->file = *file;
-	lines->elf = elf;
+	if (error)
+		dwarf_file_close(opened);
+	return error;
+}
+
+/* Opens what a file shares with others. It shall not refer to more. */
+static int shared_open(struct source_lines *lines, const char *const debug_roots[])
+{
+	const void *id;
+	const char *name;
+	struct elf_file found;
+	ssize_t size = dwelf_dwarf_gnu_debugaltlink(lines->main.dwarf, &name, &id);
+	int error;
+
+	if (size <= 0)
+		return 0;
+	error = debug_file_find(id, (size_t)size, debug_roots, &found);
+	if (!error)
+		error = dwarf_file_open(&found, &lines->shared);
+	if (error)
+		return error;
+	if (dwelf_dwarf_gnu_debugaltlink(lines->shared.dwarf, &name, &id) > 0)
+		return -EINVAL;
+	dwarf_setalt(lines->main.dwarf, lines->shared.dwarf);
 	return 0;
 }
 
-static int file_choose(struct source_lines *lines, const struct elf_file *file,
-		       const char *const debug_roots[])
+static bool has_lines(const struct elf_file *file)
+{
+	return !elf_section_find(file, ".debug_line", NULL, NULL, NULL) ||
+	       !elf_section_find(file, ".zdebug_line", NULL, NULL, NULL);
+}
+
+static int main_open(struct source_lines *lines, const struct elf_file *file,
+		     const char *const debug_roots[])
 {
 	struct elf_file own;
-	int error = file_reopen(file, &own);
+	char path[64];
+	int error;
 
-	if (!error)
-		error = file_take(lines, &own);
-	if (error != -ENOENT)
-		return error;
-	error = debug_file_open(file, debug_roots, &own);
-	return error ? error : file_take(lines, &own);
+	/* Anew: the owner of `file` may close it, and its path may lead elsewhere by now. */
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", file->fd);
+	error = has_lines(file) ? elf_file_open(path, &own)
+				: debug_file_open(file, debug_roots, &own);
+	return error ? error : dwarf_file_open(&own, &lines->main);
 }
 
 static int range_append(struct source_lines *lines, const struct range *range)
@@ -211,10 +249,8 @@ static int units_list(struct source_lines *lines)
 	Dwarf_Die die;
 	uint8_t type;
 
-	while (!dwarf_get_units(lines->dwarf, unit, &unit, NULL, &type, &die, NULL)) {
-		if (type != DW_UT_compile && type != DW_UT_skeleton)
-			continue;
-		if (unit_add(lines, &die))
+	while (!dwarf_get_units(lines->main.dwarf, unit, &unit, NULL, &type, &die, NULL)) {
+		if (type == DW_UT_compile && unit_add(lines, &die))
 			return -ENOMEM;
 	}
 	if (!lines->range_count)
@@ -231,12 +267,11 @@ int source_lines_open(const struct elf_file *file, const char *const debug_roots
 
 	if (!opened)
 		return -ENOMEM;
-	opened->file.fd = -1;
-	error = file_choose(opened, file, debug_roots);
-	if (!error) {
-		opened->dwarf = dwarf_begin_elf(opened->elf, DWARF_C_READ, NULL);
-		error = opened->dwarf && strings_end(opened->elf) ? units_list(opened) : -EINVAL;
-	}
+	error = main_open(opened, file, debug_roots);
+	if (!error)
+		error = shared_open(opened, debug_roots);
+	if (!error)
+		error = units_list(opened);
 	if (error)
 		source_lines_close(opened);
 	else
@@ -256,9 +291,8 @@ void source_lines_close(struct source_lines *lines)
 		free(path);
 	}
 	free(lines->ranges);
-	dwarf_end(lines->dwarf);
-	elf_end(lines->elf);
-	elf_file_close(&lines->file);
+	dwarf_file_close(&lines->main);
+	dwarf_file_close(&lines->shared);
 	free(lines);
 }
 
@@ -318,15 +352,17 @@ static void path_simplify(char *path)
 	*end = '\0';
 }
 
-/* The path as it was for the compiler: most are relative to where it ran. */
-static char *path_make(Dwarf_Die *unit, const char *raw)
+/* The path of a row's file as it was for the compiler: most are relative to where it ran. */
+static char *path_make(Dwarf_Line *row, const char *raw)
 {
-	Dwarf_Attribute attribute;
-	const char *directory = NULL;
+	const char *const *directories = NULL, *directory = NULL;
 	char *joined, *clean;
+	Dwarf_Files *files;
+	size_t count, index;
 
-	if (raw[0] != '/')
-		directory = dwarf_formstring(dwarf_attr(unit, DW_AT_comp_dir, &attribute));
+	if (raw[0] != '/' && !dwarf_line_file(row, &files, &index) &&
+	    !dwarf_getsrcdirs(files, &directories, &count) && count)
+		directory = directories[0];
 	if (asprintf(&joined, "%.*s%s%.*s", NAME_BYTES_MAX, directory ? directory : "",
 		     directory ? "/" : "", NAME_BYTES_MAX, raw) < 0)
 		return NULL;
@@ -336,8 +372,8 @@ static char *path_make(Dwarf_Die *unit, const char *raw)
 	return clean;
 }
 
-/* The path of a unit's file, as it is shown, or NULL. */
-static const char *path_show(struct source_lines *lines, Dwarf_Die *unit, const char *raw)
+/* The path of a row's file, as it is shown, or NULL. */
+static const char *path_show(struct source_lines *lines, Dwarf_Line *row, const char *raw)
 {
 	struct path *path;
 
@@ -348,7 +384,7 @@ static const char *path_show(struct source_lines *lines, Dwarf_Die *unit, const 
 	if (!path)
 		return NULL;
 	path->raw = raw;
-	path->shown = path_make(unit, raw);
+	path->shown = path_make(row, raw);
 	if (!path->shown) {
 		free(path);
 		return NULL;
@@ -366,14 +402,14 @@ int source_lines_find(struct source_lines *lines, uint64_t address, const char *
 	Dwarf_Die unit;
 	int number;
 
-	if (!range || !dwarf_offdie(lines->dwarf, range->unit, &unit))
+	if (!range || !dwarf_offdie(lines->main.dwarf, range->unit, &unit))
 		return -ENOENT;
 	row = dwarf_getsrc_die(&unit, address);
 	/* Line 0 is the compiler's own code, of no line. */
 	if (!row || dwarf_lineno(row, &number) || number <= 0)
 		return -ENOENT;
 	path = dwarf_linesrc(row, NULL, NULL);
-	path = path ? path_show(lines, &unit, path) : NULL;
+	path = path ? path_show(lines, row, path) : NULL;
 	if (!path)
 		return -ENOENT;
 	*file = path;
