@@ -1,23 +1,25 @@
 // SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
 /*
  * Owns counting what recorded threads send and receive on sockets: on a fast server most round
- * trips never block, so that waits do not tell how many there are. A sample is taken of one message
- * in so many, drawn anew for each so many; while messages are few, of each.
+ * trips never block, so that waits do not tell how many there are. Samples are taken of many
+ * messages in a row, since it shows which belong to one call of a function, and then of none for
+ * some time; while messages are few, of all.
  */
 #include "sample.bpf.h"
 
-#define MESSAGE_PAUSE_NS   1000000 /* no more samples of a thread and direction than one in this */
+#define MESSAGE_ROW        2048          /* messages that are sampled in a row */
+#define MESSAGE_PAUSE_NS   1000000000ULL /* a row and what is passed over after it take so long */
 #define MESSAGE_WEIGHT_MAX 4096
 
 /* Counts a message. Returns how many a sample of it stands for; 0: none is taken. */
 static __always_inline __u32 message_count(struct message_stratum *stratum)
 {
 	__u32 weight = stratum->weight ? stratum->weight : 1;
-	bool sampled = stratum->position == stratum->point;
+	bool sampled = stratum->position < MESSAGE_ROW;
 	__u64 now;
 
 	stratum->position++;
-	if (stratum->position < weight)
+	if (stratum->position < weight * MESSAGE_ROW)
 		return sampled ? weight : 0;
 	now = bpf_ktime_get_ns();
 	if (now - stratum->start_ns < MESSAGE_PAUSE_NS && weight < MESSAGE_WEIGHT_MAX)
@@ -26,7 +28,6 @@ static __always_inline __u32 message_count(struct message_stratum *stratum)
 		stratum->weight = weight / 2;
 	stratum->start_ns = now;
 	stratum->position = 0;
-	stratum->point = stratum->weight ? bpf_get_prandom_u32() % stratum->weight : 0;
 	return sampled ? weight : 0;
 }
 
@@ -35,14 +36,17 @@ static __always_inline void message_take(__u64 sock, int bytes, __u32 direction)
 	struct task_struct *task = bpf_get_current_task_btf();
 	struct thread *thread = thread_find(task);
 	struct sampling sampling;
-	__u32 weight;
+	__u32 weight, first;
 
 	if (!thread || bytes <= 0)
 		return;
+	first = !thread->messages[direction & 1].position;
 	weight = message_count(&thread->messages[direction & 1]);
 	if (!weight || sample_begin(&sampling, SCRATCH_EVENT, task))
 		return;
 	sampling.sample->state = STATE_RUNNING;
+	if (first)
+		sampling.sample->flags |= SAMPLE_ROW_BEGINS;
 	sampling.sample->messages[direction & 1] = weight;
 	target_read_socket((struct sock *)sock, &sampling.sample->target);
 	sample_add_python(&sampling, thread, task, OWN_THREAD);

@@ -26,13 +26,11 @@ struct stratum {
 	__u32 point;    /* ns into the stratum at which a wait is captured */
 };
 
-/* Which of a thread's messages is sampled next, see messages.bpf.h. */
+/* Which of a thread's messages are sampled, see messages.bpf.h. */
 struct message_stratum {
-	__u64 start_ns;
-	__u32 weight;   /* messages in the stratum; 0: 1 */
-	__u32 position; /* of the next message in it */
-	__u32 point;    /* the message that is sampled */
-	__u32 pad;
+	__u64 start_ns; /* when the row began */
+	__u32 weight;   /* rows' lengths until the next one; 0: 1 */
+	__u32 position; /* of the next message, from the row's start on */
 };
 
 #define GROWTH_STRATUM (256 << 10) /* bytes of resident memory that a sample stands for */

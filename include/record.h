@@ -57,7 +57,8 @@ enum sample_flags {
 	SAMPLE_NOT_PYTHON = 16, /* the process has no known interpreter (yet) */
 	SAMPLE_NATIVE =
 		32, /* native frames were looked for; not if nothing is known of the process */
-	SAMPLE_NATIVE_CUT = 64 /* the outer native frames are missing */
+	SAMPLE_ROW_BEGINS = 128, /* messages before this one were passed over */
+	SAMPLE_NATIVE_CUT = 64   /* the outer native frames are missing */
 };
 
 /*

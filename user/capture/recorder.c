@@ -9,6 +9,7 @@
 #include <string.h>
 #include <uthash.h>
 
+#include "capture/code_loops.h"
 #include "capture/codes.h"
 #include "capture/file_path.h"
 #include "capture/native_names.h"
@@ -34,6 +35,7 @@ struct recorder {
 	struct unwinder *unwinder;
 	struct stack_maker stacks;
 	struct repeats *repeats;
+	struct code_loops *loops;
 	struct listeners *listeners;
 	struct process_number *numbers;
 	recorder_event *event;
@@ -54,7 +56,8 @@ struct recorder *recorder_new(struct profile *profile)
 	recorder->stacks.kernel = kernel_stacks_new(profile);
 	recorder->listeners = listeners_new();
 	recorder->repeats = repeats_new(profile);
-	if (recorder->repeats && recorder->stacks.codes && recorder->estimates &&
+	recorder->loops = code_loops_new();
+	if (recorder->repeats && recorder->loops && recorder->stacks.codes && recorder->estimates &&
 	    recorder->stacks.kernel && recorder->listeners)
 		return recorder;
 	recorder_free(recorder);
@@ -75,6 +78,7 @@ void recorder_free(struct recorder *recorder)
 	kernel_stacks_free(recorder->stacks.kernel);
 	native_names_free(recorder->stacks.native);
 	repeats_free(recorder->repeats);
+	code_loops_free(recorder->loops);
 	estimates_free(recorder->estimates);
 	listeners_free(recorder->listeners);
 	free(recorder);
@@ -105,12 +109,16 @@ int recorder_add_process(struct recorder *recorder, const struct recorder_proces
 	}
 	number->process = process->number;
 	number->text_start = process->text_start;
-	number->interpreter = (struct stack_interpreter){.version = process->version};
+	number->interpreter = (struct stack_interpreter){.version = process->layout->version};
 	if (recorder->stacks.native)
 		error = native_names_add_process(recorder->stacks.native, process->process);
+	if (!error)
+		error = code_loops_add_process(recorder->loops, process->index, process->process,
+					       process->layout);
 	if (error)
 		return error;
-	return codes_add_process(recorder->stacks.codes, process->index, process->line_format);
+	return codes_add_process(recorder->stacks.codes, process->index,
+				 process->layout->line_format);
 }
 
 void recorder_name_kernel(struct recorder *recorder, kernel_namer *namer, void *context)
@@ -328,10 +336,16 @@ static int repeats_follow(struct recorder *recorder, const struct sample_record 
 		int error = codes_locate(recorder->stacks.codes, sample->head.process, frame,
 					 &frames[count].location);
 
+		frames[count].instruction = frame->instruction;
+		frames[count].loops = false;
+		if (!error && sample->messages[MESSAGE_SENT])
+			error = code_loops_find(recorder->loops, sample->head.process, frame,
+						&frames[count].loops);
 		if (error)
 			return error;
-		frames[count].instruction = frame->instruction;
 	}
+	if (sample->flags & SAMPLE_ROW_BEGINS && sample->messages[MESSAGE_SENT])
+		repeats_forget(recorder->repeats, key->process, key->tid);
 	return repeats_observe(recorder->repeats, key->process, key->tid, frames, count,
 			       key->target, sample->messages[MESSAGE_SENT]);
 }

@@ -33,11 +33,10 @@ void recorder_free(struct recorder *recorder);
 /* What the recorder must know of a process. */
 struct recorder_process {
 	const struct process *process;
-	uint32_t index;       /* struct record.process */
-	uint32_t number;      /* in profile->processes */
-	uint32_t version;     /* of the interpreter, as in struct python_layout; 0 without */
-	uint32_t line_format; /* enum line_format of the interpreter; 0 without */
-	uint64_t text_start;  /* where the interpreter's instructions lie; 0: none */
+	uint32_t index;                     /* struct record.process */
+	uint32_t number;                    /* in profile->processes */
+	const struct python_layout *layout; /* of the interpreter; version 0 without */
+	uint64_t text_start;                /* where the interpreter's instructions lie; 0: none */
 };
 
 /* Adds a process, or what has become of it under the same index. Returns 0 or -ENOMEM. */

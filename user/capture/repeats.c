@@ -18,7 +18,8 @@ struct level {
 	uint32_t target;
 	uint32_t function; /* innermost one of the user's that sent, or this level's own */
 	uint64_t sends;
-	uint32_t site; /* location of most of them, and how many more than of others */
+	uint32_t weight; /* of each of them */
+	uint32_t site;   /* location of most of them, and how many more than of others */
 	uint64_t site_lead;
 };
 
@@ -123,8 +124,8 @@ static int level_close(struct repeats *repeats, const struct followed *thread, u
 		pattern->key = key;
 		HASH_ADD(hh, repeats->patterns, key, sizeof(pattern->key), pattern);
 	}
-	pattern->calls++;
-	pattern->sends += level->sends;
+	pattern->calls += level->weight;
+	pattern->sends += level->sends * level->weight;
 	pattern->depth = depth;
 	if (level->sends > pattern->most) {
 		pattern->most = level->sends;
@@ -152,21 +153,25 @@ static int levels_close(struct repeats *repeats, struct followed *thread, uint32
 static uint32_t levels_match(const struct repeats *repeats, const struct followed *thread,
 			     const struct repeat_frame *frames, uint32_t count, bool sends)
 {
-	uint32_t depth;
+	uint32_t depth, looping = 0;
 
 	for (depth = 0; depth < thread->depth && depth < count; depth++) {
 		const struct level *level = &thread->levels[depth];
 		bool stays = level->now.instruction == frames[depth].instruction;
 
+		if (frames[depth].loops)
+			looping = depth + 1;
+
 		if (function_of(repeats, level->now.location) !=
 		    function_of(repeats, frames[depth].location))
 			return depth;
-		if (!stays && sends && level->moved && frames[depth].instruction == level->first)
-			return depth;
+		if (!stays && sends && level->moved && !frames[depth].loops &&
+		    frames[depth].instruction == level->first)
+			return looping;
 		if (!stays)
 			return depth + 1;
 	}
-	return depth;
+	return sends ? looping : depth;
 }
 
 static void level_open(struct level *level, const struct repeat_frame *frame)
@@ -183,20 +188,21 @@ static void level_move(struct level *level, const struct repeat_frame *frame)
 }
 
 /* Of several targets the one that was first counts; others are those of other functions' calls. */
-static void level_send(struct level *level, uint32_t target, uint32_t function, uint32_t sends)
+static void level_send(struct level *level, uint32_t target, uint32_t function, uint32_t weight)
 {
 	if (!level->sends) {
 		level->target = target;
 		level->function = function;
+		level->weight = weight;
 	}
 	if (level->target != target)
 		return;
-	level->sends += sends;
+	level->sends++;
 	if (level->site == level->now.location || !level->site_lead) {
 		level->site = level->now.location;
-		level->site_lead += sends;
+		level->site_lead++;
 	} else {
-		level->site_lead -= level->site_lead < sends ? level->site_lead : sends;
+		level->site_lead--;
 	}
 }
 
@@ -223,7 +229,7 @@ static uint32_t sender_find(const struct repeats *repeats, const struct followed
 
 int repeats_observe(struct repeats *repeats, uint32_t process, uint32_t tid,
 		    const struct repeat_frame *frames, uint32_t count, uint32_t target,
-		    uint32_t sends)
+		    uint32_t weight)
 {
 	struct followed *thread = thread_find(repeats, process, tid);
 	uint32_t depth, matched;
@@ -233,9 +239,9 @@ int repeats_observe(struct repeats *repeats, uint32_t process, uint32_t tid,
 		return -ENOMEM;
 	if (count > REPEAT_FRAMES_MAX)
 		count = REPEAT_FRAMES_MAX;
-	matched = levels_match(repeats, thread, frames, count, sends > 0);
+	matched = levels_match(repeats, thread, frames, count, weight > 0);
 	error = levels_close(repeats, thread, matched);
-	if (!sends)
+	if (!weight)
 		return error;
 	if (matched)
 		level_move(&thread->levels[matched - 1], &frames[matched - 1]);
@@ -244,8 +250,16 @@ int repeats_observe(struct repeats *repeats, uint32_t process, uint32_t tid,
 	thread->depth = count;
 	for (depth = 0; depth < count; depth++)
 		level_send(&thread->levels[depth], target, sender_find(repeats, thread, depth),
-			   sends);
+			   weight);
 	return error;
+}
+
+void repeats_forget(struct repeats *repeats, uint32_t process, uint32_t tid)
+{
+	struct followed *thread = thread_find(repeats, process, tid);
+
+	if (thread)
+		thread->depth = 0;
 }
 
 static bool pattern_counts(const struct pattern *pattern)

@@ -112,8 +112,7 @@ static int target_register(struct targets *targets, const struct target *target,
 	const struct recorder_process process = {.process = &target->process,
 						 .index = target->index,
 						 .number = target->profile_process,
-						 .version = config->layout.version,
-						 .line_format = config->layout.line_format,
+						 .layout = &config->layout,
 						 .text_start = config->text_start};
 	int error = recorder_add_process(targets->recorder, &process);
 
