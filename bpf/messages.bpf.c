@@ -7,19 +7,20 @@
  */
 #include "sample.bpf.h"
 
-#define MESSAGE_ROW        2048          /* messages that are sampled in a row */
+#define SENT_ROW           1024 /* messages that are sampled in a row */
+#define RECEIVED_ROW       32
 #define MESSAGE_PAUSE_NS   1000000000ULL /* a row and what is passed over after it take so long */
 #define MESSAGE_WEIGHT_MAX 4096
 
 /* Counts a message. Returns how many a sample of it stands for; 0: none is taken. */
-static __always_inline __u32 message_count(struct message_stratum *stratum)
+static __always_inline __u32 message_count(struct message_stratum *stratum, __u32 row)
 {
 	__u32 weight = stratum->weight ? stratum->weight : 1;
-	bool sampled = stratum->position < MESSAGE_ROW;
+	bool sampled = stratum->position < row;
 	__u64 now;
 
 	stratum->position++;
-	if (stratum->position < weight * MESSAGE_ROW)
+	if (stratum->position < weight * row)
 		return sampled ? weight : 0;
 	now = bpf_ktime_get_ns();
 	if (now - stratum->start_ns < MESSAGE_PAUSE_NS && weight < MESSAGE_WEIGHT_MAX)
@@ -41,7 +42,8 @@ static __always_inline void message_take(__u64 sock, int bytes, __u32 direction)
 	if (!thread || bytes <= 0)
 		return;
 	first = !thread->messages[direction & 1].position;
-	weight = message_count(&thread->messages[direction & 1]);
+	weight = message_count(&thread->messages[direction & 1],
+			       direction == MESSAGE_SENT ? SENT_ROW : RECEIVED_ROW);
 	if (!weight || sample_begin(&sampling, SCRATCH_EVENT, task))
 		return;
 	sampling.sample->state = STATE_RUNNING;
