@@ -3,6 +3,7 @@
 #ifndef PYEBPF_MADE_PROFILE_H
 #define PYEBPF_MADE_PROFILE_H
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -78,8 +79,10 @@ __attribute__((unused)) static uint32_t made_process(struct profile *profile, ui
 						     const char *command)
 {
 	struct profile_process process = {
-		pid, made_string(profile, command),
-		made_string(profile, "CPython 3.11.2 (/usr/bin/python3.11)")};
+		.pid = pid,
+		.command = made_string(profile, command),
+		.python = made_string(profile, "CPython 3.11.2 (/usr/bin/python3.11)"),
+	};
 	uint32_t id;
 
 	if (profile_process(profile, &process, &id))
@@ -296,6 +299,159 @@ __attribute__((unused)) static struct profile *made_mixed(void)
 	MADE(900, 1, made_notice(profile, "[no Python frame]"));
 	made_ledger(profile, 0, 8, 2400 * MILLISECOND);
 #undef MADE
+	return profile;
+}
+
+/* What a sample stands for beside its time. */
+struct made_values {
+	int64_t ns, waits, longest_ns, sends, receives, grown_bytes;
+};
+
+__attribute__((unused)) static void made_values(struct profile *profile, struct profile_key key,
+						const uint32_t *frames, uint32_t depth,
+						struct made_values values)
+{
+	struct profile_sample *sample;
+	uint32_t id;
+
+	if (profile_stack(profile, frames, depth, &key.stack) || profile_sample(profile, &key, &id))
+		abort();
+	sample = &profile->samples[id];
+	sample->ns += values.ns;
+	sample->waits += values.waits;
+	sample->sends += values.sends;
+	sample->receives += values.receives;
+	sample->grown_bytes += values.grown_bytes;
+	if (values.longest_ns > sample->longest_ns)
+		sample->longest_ns = values.longest_ns;
+}
+
+/*
+ * A shop of 20 s with reasons for all its waits. In its main thread, ms:
+ *
+ *   index > list_orders    6400: 6400 waits for 127.0.0.1:5432 in 8 calls of index, 5600 below
+ *                          2^20 ns, 800 below 2^22; 6400 messages each way
+ *   index > load_page      500 waiting for a file, once; 300 in page faults
+ *   render_page            4000 running, 3000 of it in hash.so's digest, 500 in the collector
+ *   Condition.wait         2000 for a lock, woken by push and by a thread; in the program's own
+ *                          cond.py
+ *   wait_gil               1500 for the GIL, 1200 of it held by render_page, 200 by one that is in
+ *                          no sample; 300 for a CPU while postgres ran, 100 while make did
+ *   talk                   300 to ten clients' ports of one address, 20 to two of another one
+ */
+__attribute__((unused)) static struct profile *made_shop(void)
+{
+	static const char views[] = "/srv/app/views.py";
+	struct profile *profile = profile_new();
+	struct profile_key key = {.tid = 100}, none = {.tid = 100};
+	struct profile_process process;
+	struct profile_repeat repeat = {.calls = 8, .sends = 6400, .most = 801};
+	uint32_t index, call, orders, page, render, digest, collect, mark, wait, gil, talk, at;
+	char peer[32];
+
+	if (!profile)
+		abort();
+	made_facts(profile);
+	profile->facts.duration_ns = 20000 * MILLISECOND;
+	key.process = made_process(profile, 100, "shop.py");
+	process = profile->processes[0];
+	process.gc =
+		(struct profile_gc){GC_USDT, {1200, 110, 9}, 520 * MILLISECOND, 38 * MILLISECOND};
+	profile_process_set(profile, 0, &process);
+	index = made_frame(profile, KIND_PYTHON, "index", views, 30, 35);
+	call = made_frame(profile, KIND_PYTHON, "index", views, 30, 33);
+	orders = made_frame(profile, KIND_PYTHON, "list_orders", views, 41, 47);
+	page = made_frame(profile, KIND_PYTHON, "load_page", views, 60, 61);
+	render = made_frame(profile, KIND_PYTHON, "render_page", views, 80, 82);
+	digest = made_native(profile, "digest", "/srv/app/hash.so", "", 0x100, "", 0);
+	collect = made_native(profile, "gc_collect_main", "/usr/bin/python3.11", "", 0x200, "", 0);
+	mark = made_native(profile, "<gc generation 2>", "", "", 0, "", 0);
+	wait = made_frame(profile, KIND_PYTHON, "Condition.wait", "/srv/app/cond.py", 20, 24);
+	gil = made_frame(profile, KIND_PYTHON, "wait_gil", "/srv/app/gil.py", 5, 6);
+	talk = made_frame(profile, KIND_PYTHON, "talk", "/srv/app/chat.py", 9, 12);
+	none.thread = key.thread = made_string(profile, "shop");
+#define MADE(values, ...)                                    \
+	made_values(profile, key, (uint32_t[]){__VA_ARGS__}, \
+		    sizeof((uint32_t[]){__VA_ARGS__}) / 4, values)
+#define VALUES(...) ((struct made_values){__VA_ARGS__})
+	key.state = STATE_SOCKET;
+	key.syscall = made_string(profile, "recvfrom");
+	key.target = made_string(profile, "127.0.0.1:5432");
+	key.length = 20;
+	MADE(VALUES(.ns = 4000 * MILLISECOND, .waits = 5600, .longest_ns = 1040000), orders, call);
+	key.length = 22;
+	MADE(VALUES(.ns = 2400 * MILLISECOND, .waits = 800, .longest_ns = 4 * MILLISECOND), orders,
+	     call);
+	repeat.target = key.target;
+	repeat.caller = profile->locations[call].function;
+	repeat.function = profile->locations[orders].function;
+	repeat.location = call;
+	if (profile_repeat(profile, &repeat))
+		abort();
+	key = none;
+	key.target = repeat.target;
+	MADE(VALUES(.sends = 6400, .receives = 6400), orders, call);
+	key.target = made_string(profile, "10.0.0.9:53");
+	MADE(VALUES(.sends = 7), page, index);
+
+	key = none;
+	key.state = STATE_FILE;
+	key.target = made_string(profile, "/srv/app/templates/page.html");
+	key.length = 29;
+	MADE(VALUES(.ns = 500 * MILLISECOND, .waits = 1, .longest_ns = 500 * MILLISECOND), page,
+	     index);
+	key.state = STATE_FAULT;
+	key.target = 0;
+	key.length = 0;
+	MADE(VALUES(.ns = 300 * MILLISECOND, .waits = 30, .longest_ns = 20 * MILLISECOND), page,
+	     index);
+
+	key = none;
+	key.leaf = LEAF_PYTHON;
+	MADE(VALUES(.ns = 500 * MILLISECOND, .grown_bytes = 3000000), render);
+	key.leaf = LEAF_NATIVE;
+	MADE(VALUES(.ns = 3000 * MILLISECOND, .grown_bytes = 9000000), digest, render);
+	key.leaf = LEAF_GC;
+	MADE(VALUES(.ns = 500 * MILLISECOND), collect, mark, render);
+
+	key = none;
+	key.state = STATE_LOCK;
+	key.waker = made_string(profile, "push (/srv/app/queue_of_ours.py:12)");
+	key.length = 27;
+	MADE(VALUES(.ns = 1500 * MILLISECOND, .waits = 15, .longest_ns = 120 * MILLISECOND), wait);
+	key.waker = made_string(profile, "worker-1");
+	MADE(VALUES(.ns = 500 * MILLISECOND, .waits = 5, .longest_ns = 110 * MILLISECOND), wait);
+
+	key = none;
+	key.state = STATE_GIL;
+	key.gil_holder = made_string(profile, "render_page (/srv/app/views.py:80)");
+	key.length = 23;
+	MADE(VALUES(.ns = 1200 * MILLISECOND, .waits = 240, .longest_ns = 6 * MILLISECOND), gil);
+	key.gil_holder = made_string(profile, "gone (/srv/my (old)/x.py:7)");
+	MADE(VALUES(.ns = 200 * MILLISECOND, .waits = 40, .longest_ns = 6 * MILLISECOND), gil);
+	key.gil_holder = 0;
+	MADE(VALUES(.ns = 100 * MILLISECOND, .waits = 20, .longest_ns = 6 * MILLISECOND), gil);
+	key = none;
+	key.state = STATE_RUNQUEUE;
+	key.target = made_string(profile, "postgres");
+	MADE(VALUES(.ns = 300 * MILLISECOND), gil);
+	key.target = made_string(profile, "make");
+	MADE(VALUES(.ns = 100 * MILLISECOND), gil);
+
+	key = none;
+	key.state = STATE_SOCKET;
+	key.length = 25;
+	for (at = 0; at < 12; at++) {
+		snprintf(peer, sizeof(peer), at < 10 ? "10.0.0.7:%u" : "10.0.0.8:%u", 40000 + at);
+		key.target = made_string(profile, peer);
+		MADE(VALUES(.ns = (at < 10 ? 30 : 10) * MILLISECOND, .waits = 1,
+			    .longest_ns = 30 * MILLISECOND),
+		     talk);
+	}
+#undef MADE
+#undef VALUES
+	made_ledger(profile, 0, 100, 20000 * MILLISECOND);
+	profile->threads[0].ns[STATE_SLEEP] = 0;
 	return profile;
 }
 

@@ -111,6 +111,14 @@ static void compare_facts(const struct profile *a, const struct profile *b)
 		assert_int_equal(a->facts.lost[loss], b->facts.lost[loss]);
 }
 
+static void compare_collections(const struct profile_gc *a, const struct profile_gc *b)
+{
+	assert_int_equal(a->source, b->source);
+	assert_memory_equal(a->collections, b->collections, sizeof(a->collections));
+	assert_int_equal(a->ns, b->ns);
+	assert_int_equal(a->longest_ns, b->longest_ns);
+}
+
 static void compare_ledgers(const struct profile *a, const struct profile *b)
 {
 	uint32_t at;
@@ -120,6 +128,7 @@ static void compare_ledgers(const struct profile *a, const struct profile *b)
 		assert_int_equal(a->processes[at].pid, b->processes[at].pid);
 		SAME_ITEM_STRING(a, b, processes, at, command);
 		SAME_ITEM_STRING(a, b, processes, at, python);
+		compare_collections(&a->processes[at].gc, &b->processes[at].gc);
 	}
 	assert_int_equal(a->thread_count, b->thread_count);
 	for (at = 0; at < a->thread_count; at++) {
@@ -167,12 +176,40 @@ static void compare_stacks(const struct profile *a, const struct profile *b, uin
 	}
 }
 
+static void compare_functions(const struct profile *a, const struct profile *b, uint32_t in_a,
+			      uint32_t in_b)
+{
+	SAME_ITEM_STRING(a, b, functions, in_a, name);
+}
+
+static void compare_repeats(const struct profile *a, const struct profile *b)
+{
+	uint32_t at;
+
+	assert_int_equal(a->repeat_count, b->repeat_count);
+	for (at = 0; at < a->repeat_count; at++) {
+		const struct profile_repeat *x = &a->repeats[at], *y = &b->repeats[at];
+
+		assert_int_equal(x->process, y->process);
+		assert_int_equal(x->calls, y->calls);
+		assert_int_equal(x->sends, y->sends);
+		assert_int_equal(x->most, y->most);
+		SAME_ITEM_STRING(a, b, repeats, at, target);
+		compare_functions(a, b, x->caller, y->caller);
+		compare_functions(a, b, x->function, y->function);
+		compare_functions(a, b, a->locations[x->location].function,
+				  b->locations[y->location].function);
+		assert_int_equal(a->locations[x->location].line, b->locations[y->location].line);
+	}
+}
+
 static void compare(const struct profile *a, const struct profile *b)
 {
 	uint32_t at;
 
 	compare_facts(a, b);
 	compare_ledgers(a, b);
+	compare_repeats(a, b);
 	assert_int_equal(a->module_count, b->module_count);
 	assert_int_equal(a->function_count, b->function_count);
 	assert_int_equal(a->location_count, b->location_count);
@@ -186,6 +223,12 @@ static void compare(const struct profile *a, const struct profile *b)
 		SAME_ITEM_STRING(a, b, samples, at, key.syscall);
 		SAME_ITEM_STRING(a, b, samples, at, key.target);
 		SAME_ITEM_STRING(a, b, samples, at, key.gil_holder);
+		SAME_ITEM_STRING(a, b, samples, at, key.waker);
+		assert_int_equal(a->samples[at].key.length, b->samples[at].key.length);
+		assert_int_equal(a->samples[at].longest_ns, b->samples[at].longest_ns);
+		assert_int_equal(a->samples[at].sends, b->samples[at].sends);
+		assert_int_equal(a->samples[at].receives, b->samples[at].receives);
+		assert_int_equal(a->samples[at].grown_bytes, b->samples[at].grown_bytes);
 		assert_int_equal(a->samples[at].ns, b->samples[at].ns);
 		assert_int_equal(a->samples[at].waits, b->samples[at].waits);
 		compare_stacks(a, b, a->samples[at].key.stack, b->samples[at].key.stack);
@@ -217,6 +260,35 @@ static void test_round_trip_mixed(void **state)
 	profile_free(profile);
 	profile_free(again);
 	profile_free(once_more);
+}
+
+/* Messages, lengths, wakers, collections, growth, repeats: also of functions in no sample. */
+static void test_round_trip_reasons(void **state)
+{
+	struct profile *profile = made_shop(), *again;
+	struct profile_key key = {.tid = 100, .state = STATE_FILE, .length = PROFILE_LENGTH_MAX};
+	struct profile_repeat repeat = profile->repeats[0];
+	struct profile_process process = {.pid = 5};
+	uint32_t id;
+
+	made_values(profile, key, NULL, 0,
+		    (struct made_values){.ns = 1, .longest_ns = INT64_MAX, .grown_bytes = -4096});
+	key.length = 1;
+	made_values(profile, key, NULL, 0, (struct made_values){.ns = 1, .waits = 1});
+	repeat.location = made_frame(profile, KIND_PYTHON, "no\nsample\"", "/x: y.py", -1, -2);
+	repeat.caller = profile->locations[repeat.location].function;
+	repeat.calls = repeat.most = repeat.sends = 1;
+	assert_int_equal(profile_repeat(profile, &repeat), 0);
+	for (process.gc.source = 0; process.gc.source < GC_SOURCE_COUNT; process.gc.source++) {
+		process.gc.collections[0] = process.gc.source ? INT64_MAX / 8 : 0;
+		process.gc.ns = process.gc.source ? INT64_MAX / 8 : 0;
+		process.gc.longest_ns = process.gc.source;
+		assert_int_equal(profile_process(profile, &process, &id), 0);
+	}
+	again = read_back(profile);
+	compare(profile, again);
+	profile_free(profile);
+	profile_free(again);
 }
 
 static void test_round_trip_empty(void **state)
@@ -285,11 +357,14 @@ static void test_pprof_rules(void **state)
 	size_t at, label, other;
 
 	assert_string_equal(message->string_table[0], "");
-	assert_int_equal(message->n_sample_type, 3);
+	assert_int_equal(message->n_sample_type, 5); /* nothing has grown */
 	assert_string_equal(text_of(message, message->sample_type[0]->type), "cpu");
 	assert_string_equal(text_of(message, message->sample_type[1]->type), "wait");
 	assert_string_equal(text_of(message, message->sample_type[2]->type), "waits");
 	assert_string_equal(text_of(message, message->sample_type[2]->unit), "count");
+	assert_string_equal(text_of(message, message->sample_type[3]->type), "sends");
+	assert_string_equal(text_of(message, message->sample_type[4]->type), "receives");
+	assert_string_equal(text_of(message, message->sample_type[4]->unit), "count");
 	assert_string_equal(text_of(message, message->default_sample_type), "cpu");
 	assert_string_equal(text_of(message, message->period_type->unit), "nanoseconds");
 	assert_int_equal(message->period, 1000000000 / 99);
@@ -313,6 +388,46 @@ static void test_pprof_rules(void **state)
 			for (other = 0; other < label; other++)
 				assert_int_not_equal(message->sample[at]->label[label]->key,
 						     message->sample[at]->label[other]->key);
+	pprof__profile__free_unpacked(message, NULL);
+	profile_free(profile);
+}
+
+static const Pprof__Label *label_of(const Pprof__Profile *message, const Pprof__Sample *sample,
+				    const char *key)
+{
+	size_t at;
+
+	for (at = 0; at < sample->n_label; at++)
+		if (!strcmp(text_of(message, sample->label[at]->key), key))
+			return sample->label[at];
+	return NULL;
+}
+
+static void test_pprof_reasons(void **state)
+{
+	struct profile *profile = made_shop();
+	Pprof__Profile *message = unpacked(profile);
+	const Pprof__Label *label;
+	int64_t sends = 0, grown = 0;
+	size_t at, wakers = 0;
+
+	assert_int_equal(message->n_sample_type, 6);
+	assert_string_equal(text_of(message, message->sample_type[5]->type), "grown");
+	assert_string_equal(text_of(message, message->sample_type[5]->unit), "bytes");
+	for (at = 0; at < message->n_sample; at++) {
+		assert_int_equal(message->sample[at]->n_value, 6);
+		sends += message->sample[at]->value[3];
+		grown += message->sample[at]->value[5];
+		wakers += label_of(message, message->sample[at], "waker") != NULL;
+	}
+	assert_int_equal(sends, 6407);
+	assert_int_equal(grown, 12000000);
+	assert_int_equal(wakers, 2);
+	label = label_of(message, message->sample[0], "wait_below_ns");
+	assert_int_equal(label->num, 1 << 20);
+	assert_string_equal(text_of(message, label->num_unit), "nanoseconds");
+	label = label_of(message, message->sample[0], "longest_ns");
+	assert_int_equal(label->num, 1040000);
 	pprof__profile__free_unpacked(message, NULL);
 	profile_free(profile);
 }
@@ -431,6 +546,34 @@ static void test_dangling(void **state)
 	profile_free(profile);
 }
 
+static void test_dangling_reasons(void **state)
+{
+	struct profile *profile = made_shop();
+	Pprof__Profile *message = unpacked(profile);
+	Pprof__Sample *sample = message->sample[0];
+	Pprof__Label *length = (Pprof__Label *)label_of(message, sample, "wait_below_ns");
+	Pprof__Label *longest = (Pprof__Label *)label_of(message, sample, "longest_ns");
+	size_t types = message->n_sample_type;
+
+	REFUSED(message->n_sample_type, types - 1, "values");
+	REFUSED(message->n_sample_type, types - 2, "sample types");
+	REFUSED(message->n_sample_type, 0, "sample types");
+	REFUSED(sample->n_value, 5, "values");
+	REFUSED(sample->value[3], -1, "values");
+	REFUSED(sample->value[4], INT64_MIN, "values");
+	REFUSED(sample->value[4], INT64_MAX, "too large");
+	REFUSED(sample->value[5], INT64_MIN, "values");
+	REFUSED(sample->value[5], INT64_MIN + 1, "too large");
+	REFUSED(length->num, 0, "length");
+	REFUSED(length->num, 1, "length");
+	REFUSED(length->num, 3, "length");
+	REFUSED(length->num, -2, "length");
+	REFUSED(length->num, INT64_MIN, "length");
+	REFUSED(longest->num, -1, "length");
+	pprof__profile__free_unpacked(message, NULL);
+	profile_free(profile);
+}
+
 static void test_dangling_modules(void **state)
 {
 	struct profile *profile = made_mixed();
@@ -481,12 +624,72 @@ static void replace(Pprof__Profile *message, const char *start, const char *with
 	fail_msg("no string starts with %s", start);
 }
 
+/* A recording with one comment replaced must be refused for the reason. */
+static void refuse_comment(struct profile *profile, const char *start, const char *with,
+			   const char *expected)
+{
+	Pprof__Profile *message = unpacked(profile);
+	const char *reason;
+
+	replace(message, start, with);
+	reason = refusal(message);
+	if (!strstr(reason, expected))
+		fail_msg("`%s` instead of `%s` is refused with `%s`", with, start, reason);
+	pprof__profile__free_unpacked(message, NULL);
+}
+
+static void test_reason_comments(void **state)
+{
+#define PROCESS "process: {\"pid\":100,\"command\":\"shop.py\",\"python\":\"\",\"gc\":"
+#define REPEAT(process, caller, calls, sends, most)                                               \
+	"repeat: {\"process\":" process ",\"caller\":" caller ",\"line\":33,\"function\":[\"f\"," \
+	"\"\",1],\"target\":\"t\",\"calls\":" calls ",\"sends\":" sends ",\"most\":" most "}"
+	static const char *const processes[] = {
+		PROCESS "[]}",
+		PROCESS "{\"by\":\"magic\",\"collections\":[1,1,1],\"ns\":1,\"longest_ns\":1}}",
+		PROCESS "{\"by\":\"usdt\",\"collections\":[1,1],\"ns\":1,\"longest_ns\":1}}",
+		PROCESS "{\"by\":\"usdt\",\"collections\":[1,-1,1],\"ns\":1,\"longest_ns\":1}}",
+		PROCESS "{\"by\":\"usdt\",\"collections\":[1,1,1],\"ns\":-1,\"longest_ns\":1}}",
+		PROCESS "{\"by\":\"usdt\",\"collections\":[1,1,1],\"ns\":1}}",
+	};
+	static const char *const repeats[] = {
+		"repeat: {}",
+		"repeat: 7",
+		REPEAT("1", "[\"f\",\"\",1]", "1", "9", "9"), /* there is no such process */
+		REPEAT("-1", "[\"f\",\"\",1]", "1", "9", "9"),
+		REPEAT("0", "[\"f\",\"\"]", "1", "9", "9"),
+		REPEAT("0", "[\"f\",\"\",1,1]", "1", "9", "9"),
+		REPEAT("0", "[\"f\",\"\",3000000000]", "1", "9", "9"),
+		REPEAT("0", "\"f\"", "1", "9", "9"),
+		REPEAT("0", "[\"f\",\"\",1]", "0", "9", "9"),
+		REPEAT("0", "[\"f\",\"\",1]", "-1", "9", "9"),
+		REPEAT("0", "[\"f\",\"\",1]", "1", "9", "10"),
+		REPEAT("0", "[\"f\",\"\",1]", "1", "9", "-1"),
+		REPEAT("0", "[\"f\",\"\",1]", "1", "9223372036854775807", "1"),
+	};
+	struct profile *profile = made_shop();
+	size_t at;
+
+	for (at = 0; at < sizeof(processes) / sizeof(processes[0]); at++)
+		refuse_comment(profile, "process: ", processes[at], "makes no sense");
+	for (at = 0; at < sizeof(repeats) / sizeof(repeats[0]); at++)
+		refuse_comment(profile, "repeat: ", repeats[at], "makes no sense");
+	refuse_comment(profile, "process: ", "no process here", "makes no sense");
+	made_process(profile, 7, "other");
+	profile->processes[0].gc.ns = profile->processes[1].gc.ns = INT64_MAX;
+	profile->processes[1].gc.source = GC_UPROBE;
+	refuse_comment(profile, "host: ", "host: another", "too large");
+	profile_free(profile);
+#undef PROCESS
+#undef REPEAT
+}
+
 static void test_comments(void **state)
 {
 	static const struct {
 		const char *start, *with, *reason;
 	} cases[] = {
-		{"pyebpf recording: ", "pyebpf recording: 3", "newer pyebpf"},
+		{"pyebpf recording: ", "pyebpf recording: 4", "newer pyebpf"},
 		{"pyebpf recording: ", "pyebpf recording: x", "makes no sense"},
 		{"pyebpf recording: ", "pyebpf recording: 99999999999999999999", "makes no sense"},
 		{"pyebpf recording: ", "made by another", "pyebpf did not record it"},
@@ -546,11 +749,14 @@ static void test_old_format(void **state)
 	struct profile *profile = made_mixed(), *again = NULL;
 	Pprof__Profile *message = unpacked(profile);
 	Pprof__Mapping **mappings = message->mapping, *grown[8], unnamed = PPROF__MAPPING__INIT;
-	size_t at, size;
+	size_t at, size, types = message->n_sample_type;
 	uint32_t notices = 0, in_a_file = 0;
 	uint8_t *data;
 
 	replace(message, "pyebpf recording: ", "pyebpf recording: 1");
+	message->n_sample_type = 3;
+	for (at = 0; at < message->n_sample; at++)
+		message->sample[at]->n_value = 3;
 	unnamed.id = 8;
 	memcpy(grown, mappings, 7 * sizeof(*grown));
 	grown[7] = &unnamed;
@@ -586,6 +792,7 @@ static void test_old_format(void **state)
 	free(data);
 	message->mapping = mappings;
 	message->n_mapping = 7;
+	message->n_sample_type = types;
 	pprof__profile__free_unpacked(message, NULL);
 	profile_free(profile);
 }
@@ -668,6 +875,7 @@ static void test_changed_bytes(void **state)
 {
 	change_bytes(made_worker());
 	change_bytes(made_mixed());
+	change_bytes(made_shop());
 }
 
 static void test_write_errors(void **state)
@@ -688,13 +896,17 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_round_trip),
 		cmocka_unit_test(test_round_trip_mixed),
+		cmocka_unit_test(test_round_trip_reasons),
 		cmocka_unit_test(test_round_trip_empty),
 		cmocka_unit_test(test_round_trip_same_process_twice),
 		cmocka_unit_test(test_round_trip_odd_names),
 		cmocka_unit_test(test_pprof_rules),
 		cmocka_unit_test(test_pprof_mappings),
 		cmocka_unit_test(test_dangling),
+		cmocka_unit_test(test_pprof_reasons),
 		cmocka_unit_test(test_dangling_modules),
+		cmocka_unit_test(test_dangling_reasons),
+		cmocka_unit_test(test_reason_comments),
 		cmocka_unit_test(test_comments),
 		cmocka_unit_test(test_old_format),
 		cmocka_unit_test(test_bad_files),

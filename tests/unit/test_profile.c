@@ -266,6 +266,58 @@ static void test_narrow_to_python(void **state)
 	profile_free(profile);
 }
 
+/* Everything that belongs to what stays; what is known of a process alone not for one thread. */
+static void test_narrow_reasons(void **state)
+{
+	struct profile *profile = made_shop(), *narrow;
+	struct profile_key key = {.tid = 55, .state = STATE_FILE};
+	struct profile_repeat repeat = profile->repeats[0];
+	struct narrowing to = {.pid = 100, .python_only = true};
+	const struct profile_sample *sample;
+	struct error error;
+	int64_t sends = 0, grown = 0, longest = 0;
+	uint32_t at, wakers = 0;
+
+	repeat.process = key.process = made_process(profile, 55, "other");
+	assert_int_equal(profile_repeat(profile, &repeat), 0);
+	made_sample(profile, key, NULL, 0, 5, 1);
+	assert_int_equal(profile_narrow(profile, &to, &narrow, &error), 0);
+	assert_int_equal(narrow->processes[0].gc.source, GC_USDT);
+	assert_int_equal(narrow->processes[0].gc.collections[1], 110);
+	assert_int_equal(narrow->repeat_count, 1);
+	assert_int_equal(narrow->repeats[0].sends, 6400);
+	assert_string_equal(narrow->strings[narrow->repeats[0].target], "127.0.0.1:5432");
+	assert_string_equal(narrow->strings[narrow->functions[narrow->repeats[0].caller].name],
+			    "index");
+	assert_int_equal(narrow->locations[narrow->repeats[0].location].line, 33);
+	for (at = 0; at < narrow->sample_count; at++) {
+		sample = &narrow->samples[at];
+		sends += sample->sends;
+		grown += sample->grown_bytes;
+		wakers += !strcmp(narrow->strings[sample->key.waker], "worker-1");
+		if (sample->key.length == 22)
+			longest = sample->longest_ns;
+	}
+	assert_int_equal(sends, 6407);
+	assert_int_equal(grown, 12000000);
+	assert_int_equal(wakers, 1);
+	assert_int_equal(longest, 4 * MILLISECOND);
+	profile_free(narrow);
+
+	to = (struct narrowing){.pid = 55};
+	assert_int_equal(profile_narrow(profile, &to, &narrow, &error), 0);
+	assert_int_equal(narrow->repeat_count, 1);
+	assert_int_equal(narrow->repeats[0].process, 0);
+	assert_int_equal(narrow->processes[0].gc.source, GC_UNKNOWN);
+	profile_free(narrow);
+	to = (struct narrowing){.tid = 100};
+	assert_int_equal(profile_narrow(profile, &to, &narrow, &error), 0);
+	assert_int_equal(narrow->repeat_count, 0);
+	assert_int_equal(narrow->processes[0].gc.source, GC_UNKNOWN);
+	profile_free(narrow);
+	profile_free(profile);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -277,6 +329,7 @@ int main(void)
 		cmocka_unit_test(test_modules),
 		cmocka_unit_test(test_narrow_to_python),
 		cmocka_unit_test(test_narrow),
+		cmocka_unit_test(test_narrow_reasons),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -19,7 +19,9 @@
 #include "profile/pprof.h"
 #include "profile/summary.h"
 #include "profile/verdict.h"
+#include "profile/waits.h"
 #include "views/paths.h"
+#include "views/report.h"
 #include "views/symbol_text.h"
 #include "views/text.h"
 #include "views/view.h"
@@ -263,9 +265,24 @@ static void test_json_names(void **state)
 	report = json_of(profile);
 	for (at = 0; at < sizeof(names) / sizeof(names[0]); at++)
 		assert_non_null(json_object_get(report, names[at]));
-	assert_null(json_object_get(report, "gil"));
+	/* What the recording does not have, as those of older formats. */
 	assert_null(json_object_get(report, "gc"));
-	assert_int_equal(json_array_size(json_object_get(report, "verdict")), 1);
+	assert_null(json_object_get(report, "wakers"));
+	assert_null(json_object_get(report, "runqueue"));
+	assert_null(json_object_get(report, "repeats"));
+	assert_null(json_object_get(report, "targets_rest"));
+	thread = json_array_get(json_object_get(report, "targets"), 0);
+	assert_null(json_object_get(thread, "sends"));
+	assert_null(json_object_get(thread, "longest_s"));
+	assert_null(json_object_get(thread, "histogram"));
+	thread = function_of(report, "list_orders");
+	assert_null(json_object_get(thread, "gc_s"));
+	assert_null(json_object_get(thread, "grown_bytes"));
+	/* The process, three causes, and what they rest on. */
+	assert_int_equal(json_array_size(json_object_get(report, "verdict")), 5);
+	assert_string_equal(
+		json_string_value(json_array_get(json_object_get(report, "verdict"), 4)),
+		"From 1 234 samples, 0 lost, in 10.0 s.");
 	process = json_array_get(json_object_get(report, "processes"), 0);
 	assert_int_equal(json_integer_value(json_object_get(process, "pid")), 4242);
 	assert_int_equal(json_array_size(json_object_get(process, "threads")), 4);
@@ -382,12 +399,18 @@ static void test_report_text(void **state)
 	char *text = viewed("report", profile, &options);
 
 	assert_non_null(strstr(text, "gunicorn app:wsgi  pid 4242  CPython 3.11.2\n"));
-	assert_non_null(strstr(text, "10.0 s, 2 of 4 threads active, 100.0 % accounted for"));
+	assert_non_null(
+		strstr(text, "10.0 s, 2 of 4 threads active, 100.0 % accounted for; 1 234 samples, "
+			     "0 lost.\n"));
 	assert_non_null(strstr(text, "I/O-bound: 55 % waiting on I/O, 27 % on CPU"));
 	assert_non_null(strstr(text, "2 threads only waited: lock 2."));
-	assert_non_null(strstr(text, "1. list_orders views.py:41 waits 6.0 s on 127.0.0.1:5432"));
-	assert_non_null(strstr(text, "2. render_page views.py:80 burns 2.0 s of CPU, 0.5 s of it "
-				     "in C (deflate,\n     libz.so.1), 0.2 s in the kernel\n"));
+	assert_non_null(
+		strstr(text, "1. list_orders views.py:41 waits 6.0 s on 127.0.0.1:5432 (55 %), in "
+			     "line 47:\n     8 000 waits of 750 us\n"));
+	assert_non_null(strstr(text,
+			       "2. render_page views.py:80 burns 2.0 s of CPU (18 %), in line 82, "
+			       "0.5 s of it\n     in C (deflate, libz.so.1), 0.2 s in the "
+			       "kernel\n"));
 	assert_non_null(strstr(text, " CPU\n  time: 50 % native code, 42 % Python, 8 % kernel.\n"));
 	assert_non_null(strstr(text, "   6.50    6.50    -  92%    -   8%    -   8 100 "
 				     "list_orders views.py:41\n"));
@@ -650,7 +673,8 @@ static void test_sources(void **state)
 		 0.4);
 	json_decref(report);
 	text = one_line(profile);
-	assert_non_null(strstr(text, "burns 1.1 s of CPU, 1.1 s of it in C (work, w.so)\n"));
+	assert_non_null(strstr(
+		text, "burns 1.1 s of CPU (100 %), in line 1, 1.1 s of it in C (work, w.so)\n"));
 	free(text);
 	profile_free(profile);
 }
@@ -663,12 +687,16 @@ static void test_native_causes(void **state)
 	uint32_t frames[2];
 	char *text = one_line(profile);
 
-	assert_non_null(strstr(text, "1. Model.key model.py:5 burns 4.4 s of CPU, 2.7 s of it in C "
-				     "(deflate, libz.so.1), 0.5 s in the kernel\n"));
-	assert_non_null(strstr(text, "2. train train.py:30 burns 2.4 s of CPU, 2.4 s of it in C "
-				     "(void sort_by::{" PIECE "1}::operator(), _sort.so)\n"));
+	assert_non_null(
+		strstr(text, "1. Model.key model.py:5 burns 4.4 s of CPU (37 %), in line 6, 2.7 s "
+			     "of it in C (deflate, libz.so.1), 0.5 s in the kernel\n"));
+	assert_non_null(
+		strstr(text, "2. train train.py:30 burns 2.4 s of CPU (20 %), in line 40, 2.4 s of "
+			     "it in C "
+			     "(void sort_by::{" PIECE "1}::operator(), _sort.so)\n"));
 	/* The program's own function, although C is between it and the library's. */
-	assert_non_null(strstr(text, "3. Model.key model.py:5 waits 2.0 s on 127.0.0.1:5432: 50 "));
+	assert_non_null(strstr(text, "3. Model.key model.py:5 waits 2.0 s on 127.0.0.1:5432 "
+				     "(17 %), in line 6: 50 "));
 	free(text);
 	profile_free(profile);
 
@@ -683,11 +711,14 @@ static void test_native_causes(void **state)
 	made_sample(profile, key, frames, 2, 300 * MILLISECOND, 0);
 	made_ledger(profile, 0, 1, 1000 * MILLISECOND);
 	text = one_line(profile);
-	assert_non_null(strstr(text, "burns 1.0 s of CPU, 1.0 s of it in C (libz.so.1)\n"));
+	assert_non_null(strstr(
+		text, "burns 1.0 s of CPU (100 %), in line 1, 1.0 s of it in C (libz.so.1)\n"));
 	free(text);
 	made_sample(profile, key, frames + 1, 1, 1000 * MILLISECOND, 0);
+	profile->thread_count = 0;
+	made_ledger(profile, 0, 1, 2000 * MILLISECOND);
 	text = one_line(profile);
-	assert_non_null(strstr(text, "burns 2.0 s of CPU, 2.0 s of it in C\n"));
+	assert_non_null(strstr(text, "burns 2.0 s of CPU (100 %), in line 1, 2.0 s of it in C\n"));
 	free(text);
 	profile_free(profile);
 
@@ -701,9 +732,11 @@ static void test_native_causes(void **state)
 	key.thread = made_string(profile, "t");
 	made_ledger(profile, 0, 1, 1200 * MILLISECOND);
 	text = one_line(profile);
+	assert_non_null(strstr(
+		text,
+		"f f.py:1 burns 0.5 s of CPU (42 %), in line 1, 0.5 s of it in C (py::jitted)\n"));
 	assert_non_null(
-		strstr(text, "f f.py:1 burns 0.5 s of CPU, 0.5 s of it in C (py::jitted)\n"));
-	assert_non_null(strstr(text, "(no Python frame) burns 0.7 s of CPU, 0.7 s of it in C\n"));
+		strstr(text, "(no Python frame) burns 0.7 s of CPU (58 %), 0.7 s of it in C\n"));
 	free(text);
 	profile_free(profile);
 }
@@ -871,6 +904,542 @@ static void test_collapsed_native(void **state)
 			"std::map<int, std::string>::operator[](int&&) (lib a:b.so) 99");
 	assert_int_equal(lines, 1);
 	free(text);
+	profile_free(profile);
+}
+
+/* The row of a table that has `target` (or what else `key` is) of a function. */
+static json_t *row_of(json_t *report, const char *table, const char *function, const char *key,
+		      const char *value)
+{
+	json_t *row;
+	size_t at;
+
+	json_array_foreach (json_object_get(report, table), at, row)
+		if (!strcmp(word(row, "function"), function) && !strcmp(word(row, key), value))
+			return row;
+	fail_msg("no %s of %s with %s", table, function, value);
+	return NULL;
+}
+
+static double plain(json_t *object, const char *key)
+{
+	assert_non_null(json_object_get(object, key));
+	return json_number_value(json_object_get(object, key));
+}
+
+static void test_json_targets(void **state)
+{
+	struct profile *profile = made_shop();
+	json_t *report = json_of(profile), *row, *histogram;
+
+	assert_int_equal(json_array_size(json_object_get(report, "targets")), 6);
+	row = row_of(report, "targets", "list_orders", "target", "127.0.0.1:5432");
+	assert_string_equal(word(row, "state"), "socket");
+	assert_string_equal(word(row, "file"), "/srv/app/views.py");
+	close_to(plain(row, "line"), 41);
+	close_to(plain(row, "waits"), 6400);
+	close_to(plain(row, "sends"), 6400); /* those that it sent while it ran, too */
+	close_to(plain(row, "receives"), 6400);
+	close_to(plain(row, "seconds"), 6.4);
+	close_to(plain(row, "longest_s"), 0.004);
+	histogram = json_object_get(row, "histogram");
+	assert_int_equal(json_array_size(histogram), 2);
+	close_to(json_number_value(json_array_get(json_array_get(histogram, 0), 0)), 0.001048576);
+	close_to(json_number_value(json_array_get(json_array_get(histogram, 0), 1)), 5600);
+	close_to(json_number_value(json_array_get(json_array_get(histogram, 1), 1)), 800);
+	/* Half: rank 3200 of the 5600 between 2^19 and 2^20 ns. */
+	close_to(plain(row, "p50_s"), (524288 + 524288 * 3200.0 / 5600) / 1e9);
+	/* 99 %: rank 736 of 800 would be above the longest. */
+	close_to(plain(row, "p99_s"), 0.004);
+
+	/* Ten clients of one address are one, two are two; a message is no wait. */
+	row = row_of(report, "targets", "talk", "target", "10.0.0.7:*");
+	close_to(plain(row, "waits"), 10);
+	close_to(plain(row, "seconds"), 0.3);
+	close_to(json_number_value(
+			 json_array_get(json_array_get(json_object_get(row, "histogram"), 0), 1)),
+		 10);
+	row_of(report, "targets", "talk", "target", "10.0.0.8:40010");
+	row_of(report, "targets", "talk", "target", "10.0.0.8:40011");
+	row = row_of(report, "targets", "load_page", "target", "10.0.0.9:53");
+	close_to(plain(row, "waits"), 0);
+	close_to(plain(row, "sends"), 7);
+	close_to(plain(row, "receives"), 0);
+	close_to(plain(row, "seconds"), 0);
+	assert_null(json_object_get(row, "histogram"));
+	json_decref(report);
+	profile_free(profile);
+}
+
+/* Which targets are ports of one peer, and which are not. */
+static void test_target_groups(void **state)
+{
+	static const struct {
+		const char *format;
+		unsigned int first, count;
+		size_t rows;
+	} cases[] = {
+		{"10.0.0.7:%u", 40000, 8, 8},
+		{"10.0.0.7:%u", 40000, 9, 1},
+		{"10.0.0.7:%u", 32768, 20, 1},
+		{"10.0.0.7:%u", 32767 - 9, 10, 10},
+		{"[fe80::1]:%u", 50000, 20, 1},
+		{"[fe80::1]:%u", 65530, 20, 15}, /* six of them, and what is no port */
+		{"/srv/file:%u", 40000, 20, 20},
+		{"@name:%u", 40000, 20, 20},
+		{":8000 from 10.0.0.%u", 1, 20, 20},
+		{":%u", 40000, 20, 20},
+		{"10.0.%u.7:40000", 10, 20, 20},
+	};
+	struct profile *profile;
+	struct profile_key key = {.tid = 1, .state = STATE_SOCKET, .length = 9};
+	struct waits *waits;
+	uint32_t frame[2], number;
+	char text[64];
+	size_t at;
+
+	for (at = 0; at < sizeof(cases) / sizeof(cases[0]); at++) {
+		profile = one_process();
+		frame[0] = made_frame(profile, KIND_PYTHON, "f", "f.py", 1, 1);
+		frame[1] = made_frame(profile, KIND_PYTHON, "g", "f.py", 5, 5);
+		for (number = 0; number < cases[at].count; number++) {
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wformat-nonliteral"
+			snprintf(text, sizeof(text), cases[at].format, cases[at].first + number);
+#pragma GCC diagnostic pop
+			key.target = made_string(profile, text);
+			made_sample(profile, key, frame, 1, 1000, 2);
+		}
+		made_sample(profile, key, frame + 1, 1, 1000, 2);
+		assert_int_equal(waits_make(profile, NULL, &waits), 0);
+		if (at == 5) {
+			assert_int_equal(waits->target_count, 20 + 1);
+		} else {
+			if (waits->target_count != cases[at].rows + 1)
+				fail_msg("%u rows of %s", waits->target_count, cases[at].format);
+			if (cases[at].rows == 1) {
+				assert_int_equal(waits->targets[0].sums.ns, 1000 * cases[at].count);
+				assert_int_equal(waits->targets[0].length_count, 1);
+				assert_int_equal(waits->lengths[waits->targets[0].length].waits,
+						 2 * cases[at].count);
+			}
+		}
+		waits_free(waits);
+		profile_free(profile);
+	}
+}
+
+static void test_quantiles(void **state)
+{
+	struct profile *profile = one_process();
+	struct profile_key key = {.tid = 1, .state = STATE_FILE};
+	uint32_t frame = made_frame(profile, KIND_PYTHON, "f", "f.py", 1, 1);
+	struct waits *waits;
+
+	key.target = made_string(profile, "/x");
+	made_sample(profile, key, &frame, 1, 100, 100); /* of a length that is not known */
+	assert_int_equal(waits_make(profile, NULL, &waits), 0);
+	assert_false(waits->lengths_known);
+	assert_int_equal(wait_quantile(waits, &waits->targets[0], 0.5), -1);
+	waits_free(waits);
+	key.length = 1;
+	made_sample(profile, key, &frame, 1, 10, 10);
+	key.length = 11;
+	made_sample(profile, key, &frame, 1, 10, 30);
+	key.length = UINT32_MAX; /* more than there can be */
+	made_sample(profile, key, &frame, 1, 10, 0);
+	assert_int_equal(waits_make(profile, NULL, &waits), 0);
+	assert_true(waits->lengths_known);
+	assert_int_equal(waits->target_count, 1);
+	assert_int_equal(wait_quantile(waits, &waits->targets[0], 0.25), 2);
+	assert_int_equal(wait_quantile(waits, &waits->targets[0], 0.5), 1024 + 1024 / 3);
+	assert_int_equal(wait_quantile(waits, &waits->targets[0], 1), 2048);
+	waits_free(waits);
+	profile_free(profile);
+}
+
+/* Many rows are capped, and the rest is counted. */
+static void test_many_targets(void **state)
+{
+	struct profile *profile = one_process();
+	struct profile_key key = {.tid = 1, .state = STATE_FILE, .length = 5};
+	uint32_t frame = made_frame(profile, KIND_PYTHON, "f", "f.py", 1, 1), at;
+	struct view_options options = {0};
+	json_t *report, *rest;
+	char text[32], *view;
+
+	for (at = 0; at < 250; at++) {
+		snprintf(text, sizeof(text), "/data/%u", at);
+		key.target = made_string(profile, text);
+		made_sample(profile, key, &frame, 1, (1000 - at) * MILLISECOND, 3);
+	}
+	made_ledger(profile, 0, 1, 250000 * MILLISECOND);
+	report = json_of(profile);
+	assert_int_equal(json_array_size(json_object_get(report, "targets")), 200);
+	rest = json_object_get(report, "targets_rest");
+	close_to(plain(rest, "rows"), 50);
+	close_to(plain(rest, "waits"), 150);
+	close_to(plain(rest, "seconds"), (800 + 751) * 50 / 2.0 / 1000);
+	json_decref(report);
+	view = viewed("report", profile, &options);
+	assert_non_null(strstr(view, " in 249 more targets: see -n\n"));
+	free(view);
+	options.rows = 7;
+	view = viewed("report", profile, &options);
+	assert_non_null(strstr(view, " /data/6    f f.py:1\n"));
+	assert_non_null(strstr(view, " in 243 more targets: see -n\n"));
+	free(view);
+	profile_free(profile);
+}
+
+static void test_json_reasons(void **state)
+{
+	struct profile *profile = made_shop();
+	json_t *report = json_of(profile), *row;
+
+	row = row_of(report, "wakers", "Condition.wait", "waker",
+		     "push (/srv/app/queue_of_ours.py:12)");
+	assert_string_equal(word(row, "state"), "lock");
+	close_to(plain(row, "seconds"), 1.5);
+	close_to(plain(row, "waits"), 15);
+	row_of(report, "wakers", "Condition.wait", "waker", "worker-1");
+	row = row_of(report, "runqueue", "wait_gil", "comm", "postgres");
+	close_to(plain(row, "seconds"), 0.3);
+	assert_null(json_object_get(row, "state"));
+
+	row = json_object_get(report, "gil");
+	close_to(plain(row, "seconds"), 1.5);
+	assert_int_equal(json_array_size(json_object_get(row, "holders")), 2);
+	row = json_array_get(json_object_get(json_object_get(report, "gil"), "holders"), 0);
+	assert_string_equal(word(row, "function"), "render_page");
+	assert_string_equal(word(row, "file"), "/srv/app/views.py");
+	assert_string_equal(word(row, "native"), "digest");
+	close_to(plain(row, "line"), 80);
+	close_to(plain(row, "seconds"), 1.2);
+	row = json_array_get(json_object_get(json_object_get(report, "gil"), "holders"), 1);
+	assert_string_equal(word(row, "function"), "gone");
+	assert_string_equal(word(row, "file"), "/srv/my (old)/x.py");
+	close_to(plain(row, "line"), 7);
+	assert_null(json_object_get(row, "native"));
+
+	row = json_object_get(report, "gc");
+	assert_string_equal(word(row, "by"), "usdt");
+	close_to(plain(row, "seconds"), 0.52);
+	close_to(plain(row, "longest_s"), 0.038);
+	assert_int_equal(json_integer_value(json_array_get(json_object_get(row, "collections"), 1)),
+			 110);
+	row = function_of(report, "render_page");
+	close_to(plain(row, "gc_s"), 0.5);
+	close_to(plain(row, "grown_bytes"), 12e6);
+	close_to(plain(row, "grown_total_bytes"), 12e6);
+	close_to(number(row, "grown_lines", "82"), 12e6);
+	close_to(plain(function_of(report, "index"), "gc_s"), 0);
+
+	row = row_of(report, "repeats", "list_orders", "caller", "index");
+	close_to(plain(row, "calls"), 8);
+	close_to(plain(row, "sends"), 6400);
+	close_to(plain(row, "most"), 801);
+	close_to(plain(row, "call_line"), 33);
+	close_to(plain(row, "seconds"), 6.4);
+	json_decref(report);
+	profile_free(profile);
+}
+
+/* Samples do not count collections. Of several processes, the least that is known counts. */
+static void test_sampled_collections(void **state)
+{
+	struct profile *profile = made_shop();
+	struct profile_process process = profile->processes[0];
+	struct view_options options = {.columns = 1000};
+	json_t *report, *gc;
+	char *text;
+	uint32_t id;
+
+	process.gc = (struct profile_gc){.source = GC_SAMPLED, .ns = 80 * MILLISECOND};
+	assert_int_equal(profile_process(profile, &process, &id), 0);
+	report = json_of(profile);
+	gc = json_object_get(report, "gc");
+	assert_string_equal(word(gc, "by"), "sampled");
+	close_to(plain(gc, "seconds"), 0.6);
+	assert_null(json_object_get(gc, "collections"));
+	assert_null(json_object_get(gc, "longest_s"));
+	gc = json_object_get(json_array_get(json_object_get(report, "processes"), 0), "gc");
+	assert_string_equal(word(gc, "by"), "usdt");
+	assert_non_null(json_object_get(gc, "collections"));
+	json_decref(report);
+	text = viewed("report", profile, &options);
+	assert_non_null(strstr(text, "garbage collection: 0.60 s (4 %). Most in render_page "
+				     "views.py:80 (100 %). From samples alone: how many"));
+	free(text);
+	profile_free(profile);
+}
+
+static void test_report_reasons(void **state)
+{
+	struct view_options options = {0};
+	struct profile *profile = made_shop();
+	char *text = viewed("report", profile, &options), *end;
+	size_t widest;
+
+	assert_non_null(strstr(text, "1. list_orders views.py:41 sends 800 messages to "
+				     "127.0.0.1:5432 in each call\n     of index views.py:30 (8 "
+				     "calls, from line 33), waits 6.4 s (42 %),\n     6 400 times "
+				     "1.0 ms: the N+1 pattern\n"));
+	assert_non_null(strstr(text, "0.5 s collecting garbage\n"));
+	assert_non_null(strstr(text, "; push queue_of_ours.py:12 ended 1.5 s of them\n"));
+	assert_non_null(strstr(
+		text, "\n\ntotal s   waits    mean longest   sends waits for       function\n"
+		      "   6.40   6 400  1.0 ms  4.0 ms   6 400 127.0.0.1:5432  "
+		      "list_orders views.py:41\n"
+		      "   0.50       1  500 ms  500 ms       - page.html       "
+		      "load_page views.py:60\n"));
+	assert_non_null(
+		strstr(text, "- 10.0.0.7:*      talk chat.py:9\n   0.02 in 2 more targets"));
+	assert_non_null(strstr(text, "\n\nwaits s of all held the GIL while others waited\n"
+				     "   1.20    80% render_page views.py:80  in digest hash.so\n"
+				     "   0.20    13% gone x.py:7\n   0.10     7% not known\n"));
+	assert_non_null(strstr(text, "  garbage collection: 0.52 s (3 %), the longest 38 ms; of "
+				     "generation 0: 1 200,\n    1: 110, 2: 9. Most in render_page "
+				     "views.py:80 (100 %). "));
+	assert_non_null(strstr(text, "(USDT)"));
+	assert_non_null(strstr(text,
+			       "  wanted a CPU: wait_gil gil.py:5 while postgres ran (0.30 s), "
+			       "while make ran\n    (0.10 s).\n"));
+	assert_non_null(strstr(text, "  woken: Condition.wait cond.py:20 by push "
+				     "queue_of_ours.py:12 (lock, 1.50 s),\n    by thread "
+				     "worker-1 (lock, 0.50 s).\n"));
+	assert_non_null(strstr(text, "\n\nself MB total MB memory grown in\n   12.0     12.0 "
+				     "render_page views.py:80, 12.0 in line 82\n"));
+	assert_null(strstr(text, "<gc generation"));
+	lines_of(text, &widest);
+	assert_true(widest <= 80);
+	end = strstr(text, "\n\ntotal s");
+	*end = '\0';
+	assert_true(lines_of(text, &widest) < 25);
+	free(text);
+	options.columns = 120;
+	text = viewed("report", profile, &options);
+	assert_non_null(strstr(text, "   sends receives waits for                     function\n"));
+	assert_non_null(strstr(text, "       -        - /srv/app/templates/page.html  load_page "));
+	free(text);
+	profile_free(profile);
+}
+
+/* Nothing is said of what matters little, or of threads that only wait. */
+static void test_no_reasons(void **state)
+{
+	static const char *const heads[] = {"waits for",    "held the GIL", "garbage collection:",
+					    "wanted a CPU", "woken",        "memory grown"};
+	struct view_options options = {0};
+	struct profile *profile = made_worker(), *shop = made_shop();
+	struct profile_key key = {.tid = 4243, .state = STATE_PIPE};
+	uint32_t frame = made_frame(profile, KIND_PYTHON, "f", "f.py", 1, 1), at;
+	char *text;
+
+	key.target = made_string(profile, "pipe of the pool");
+	made_sample(profile, key, &frame, 1, 9000 * MILLISECOND, 1);
+	text = viewed("report", profile, &options);
+	assert_null(strstr(text, "pipe of the pool"));
+	for (at = 2; at < 6; at++)
+		assert_null(strstr(text, heads[at]));
+	free(text);
+	profile_free(profile);
+
+	/* A day of sleep beside it, in the same active thread. */
+	key = (struct profile_key){.tid = 100, .state = STATE_RUNNING};
+	frame = made_frame(shop, KIND_PYTHON, "work", "f.py", 1, 1);
+	made_sample(shop, key, &frame, 1, INT64_C(86400000) * MILLISECOND, 0);
+	shop->thread_count = 0;
+	made_ledger(shop, 0, 100, INT64_C(86420000) * MILLISECOND);
+	text = viewed("report", shop, &options);
+	for (at = 0; at < 5; at++)
+		if (strstr(text, heads[at]))
+			fail_msg("%s in %s", heads[at], text);
+	assert_non_null(strstr(text, heads[5])); /* that was asked for */
+	free(text);
+	profile_free(shop);
+}
+
+/* What many messages in a call are, and what is no such pattern. */
+static void test_patterns(void **state)
+{
+	struct profile *profile = made_shop();
+	char *text;
+	uint32_t at;
+
+	/* A stream of data, which nothing answers. */
+	for (at = 0; at < profile->sample_count; at++)
+		if (profile->samples[at].receives)
+			profile->samples[at].receives = 100;
+	text = one_line(profile);
+	assert_null(strstr(text, "N+1"));
+	assert_non_null(strstr(text, "1. list_orders views.py:41 waits 6.4 s on 127.0.0.1:5432 "
+				     "(42 %), in line 47: 6 400 waits of 1.0 ms\n"));
+	free(text);
+	for (at = 0; at < profile->sample_count; at++)
+		if (profile->samples[at].receives)
+			profile->samples[at].receives = 6400;
+
+	/* Few messages in each call. */
+	profile->repeats[0].calls = 700;
+	text = one_line(profile);
+	assert_null(strstr(text, "N+1"));
+	free(text);
+	profile->repeats[0].calls = 6;
+	profile->repeats[0].most = 5000;
+	text = one_line(profile);
+	assert_non_null(strstr(text, "sends 1 067 messages (up to 5 000) to 127.0.0.1:5432 in "));
+	free(text);
+
+	/* Messages that hardly wait cost time in the function itself. */
+	for (at = 0; at < profile->sample_count; at++)
+		if (profile->samples[at].key.state == STATE_SOCKET) {
+			profile->samples[at].key.state = STATE_RUNNING;
+			profile->samples[at].key.length = 0;
+		}
+	profile->thread_count = 0;
+	made_ledger(profile, 0, 100, 20000 * MILLISECOND);
+	text = one_line(profile);
+	assert_non_null(strstr(text, "1. list_orders views.py:41 burns 6.4 s of CPU"));
+	assert_non_null(strstr(text,
+			       "4. list_orders views.py:41 sends 1 067 messages (up to 5 000) "
+			       "to 127.0.0.1:5432 in each call of index views.py:30 (6 calls, "
+			       "from line 33): 6.4 s in all (42 %), the N+1 pattern\n"));
+	free(text);
+	profile_free(profile);
+}
+
+/* A function that loops itself; a program's main loop; a server, whose clients ask. */
+static void test_patterns_of_loops(void **state)
+{
+	struct profile *profile = made_shop();
+	struct exchanges exchanges;
+	char *text;
+
+	profile->repeats[0].caller = profile->repeats[0].function;
+	text = one_line(profile);
+	assert_non_null(strstr(text, "1. list_orders views.py:41 sends 800 messages to "
+				     "127.0.0.1:5432 in each call of its own (8 calls, from line "
+				     "33), waits 6.4 s (42 %)"));
+	free(text);
+	assert_int_equal(exchanges_make(profile, NULL, &exchanges), 0);
+	assert_int_equal(exchanges.items[0].ns, 6400 * MILLISECOND);
+	exchanges_free(&exchanges);
+	profile->repeats[0].calls = 1;
+	text = one_line(profile);
+	assert_null(strstr(text, "N+1"));
+	free(text);
+	profile->repeats[0].calls = 8;
+	profile->repeats[0].target = made_string(profile, ":8000 from 10.0.0.1");
+	assert_int_equal(exchanges_make(profile, NULL, &exchanges), 0);
+	assert_int_equal(exchanges.count, 0);
+	exchanges_free(&exchanges);
+	profile_free(profile);
+}
+
+/* The same functions and target in several processes are one pattern. */
+static void test_patterns_of_processes(void **state)
+{
+	struct profile *profile = made_shop();
+	struct profile_repeat repeat = profile->repeats[0];
+	struct exchanges exchanges;
+
+	repeat.process = made_process(profile, 101, "shop.py");
+	repeat.calls = 2;
+	repeat.sends = 1600;
+	repeat.most = 900;
+	repeat.location = 0;
+	assert_int_equal(profile_repeat(profile, &repeat), 0);
+	repeat.target = made_string(profile, "other");
+	assert_int_equal(profile_repeat(profile, &repeat), 0);
+	assert_int_equal(exchanges_make(profile, NULL, &exchanges), 0);
+	assert_int_equal(exchanges.count, 2);
+	assert_int_equal(exchanges.items[0].calls, 10);
+	assert_int_equal(exchanges.items[0].sends, 8000);
+	assert_int_equal(exchanges.items[0].most, 900);
+	assert_int_equal(exchanges.items[0].location, 0);
+	assert_int_equal(exchanges.items[0].ns, 6400 * MILLISECOND);
+	assert_int_equal(exchanges.items[0].seen_sends, 6400);
+	assert_int_equal(exchanges.items[1].ns, 0);
+	assert_int_equal(exchanges_find(&exchanges, repeat.function, profile->repeats[0].target),
+			 0);
+	assert_int_equal(exchanges_find(&exchanges, repeat.caller, profile->repeats[0].target), 0);
+	assert_int_equal(exchanges_find(&exchanges, repeat.caller, 0), -1);
+	exchanges_free(&exchanges);
+	profile_free(profile);
+}
+
+static void test_labels(void **state)
+{
+	static const struct {
+		const char *label, *text;
+	} cases[] = {
+		{"render_page (/srv/views.py:80)", "render_page views.py:80"},
+		{"f (<string>:1)", "f <string>:1"},
+		{"f (/a (b)/c:d.py:17)", "f c:d.py:17"},
+		{"worker-1", "thread worker-1"},
+		{"pool (3)", "thread pool (3)"},
+		{"pool (x:)", "thread pool (x:)"},
+		{"pool (x:99999999999999999999)", "thread pool (x:99999999999999999999)"},
+		{"pool (x:-1)", "thread pool (x:-1)"},
+		{"", "thread "},
+		{" (", "thread  ("},
+		{":1)", "thread :1)"},
+	};
+	char *text;
+	size_t at;
+
+	for (at = 0; at < sizeof(cases) / sizeof(cases[0]); at++) {
+		text = label_text(cases[at].label);
+		assert_string_equal(text, cases[at].text);
+		free(text);
+	}
+}
+
+/* Long targets, names and holders, wide characters: all lines still fit. */
+static void test_reasons_fit(void **state)
+{
+	static const uint32_t widths[] = {50, 60, 69, 70, 80, 99, 100, 120, 200};
+	struct view_options options = {0};
+	struct profile *profile = made_shop();
+	struct profile_key key = {.tid = 100, .length = 30};
+	uint32_t frame, at;
+	size_t widest, length;
+	char name[301], *text, *start;
+
+	memset(name, 'n', 300);
+	memcpy(name, "\xe6\xbc\xa2\xe5\xad\x97", 6);
+	for (length = 300; length > 10; length /= 2) {
+		name[length] = '\0';
+		frame = made_frame(profile, KIND_PYTHON, name, "/srv/a/long/module.py", 100000,
+				   100000);
+		key.state = STATE_SOCKET;
+		key.target = made_string(profile, name);
+		made_values(profile, key, &frame, 1,
+			    (struct made_values){.ns = 5000 * MILLISECOND,
+						 .waits = 1,
+						 .sends = 100000,
+						 .receives = 100000,
+						 .longest_ns = INT64_C(9999000) * MILLISECOND,
+						 .grown_bytes = 700000000});
+		key.state = STATE_GIL;
+		key.target = 0;
+		key.gil_holder = made_string(profile, name);
+		made_sample(profile, key, &frame, 1, 3000 * MILLISECOND, 4);
+		key.gil_holder = 0;
+	}
+	profile->thread_count = 0;
+	made_ledger(profile, 0, 100, 90000 * MILLISECOND);
+	for (at = 0; at < sizeof(widths) / sizeof(widths[0]); at++) {
+		options.columns = widths[at];
+		text = viewed("report", profile, &options);
+		start = strstr(text, "\n\ntotal s");
+		assert_non_null(start);
+		lines_of(start + 2, &widest);
+		if (widest > widths[at])
+			fail_msg("%zu columns of %u:\n%s", widest, widths[at], start);
+		free(text);
+	}
 	profile_free(profile);
 }
 
@@ -1190,6 +1759,19 @@ int main(void)
 		cmocka_unit_test(test_collapsed_native),
 		cmocka_unit_test(test_collapsed_rounding),
 		cmocka_unit_test(test_no_native),
+		cmocka_unit_test(test_json_targets),
+		cmocka_unit_test(test_target_groups),
+		cmocka_unit_test(test_quantiles),
+		cmocka_unit_test(test_many_targets),
+		cmocka_unit_test(test_json_reasons),
+		cmocka_unit_test(test_sampled_collections),
+		cmocka_unit_test(test_report_reasons),
+		cmocka_unit_test(test_no_reasons),
+		cmocka_unit_test(test_patterns),
+		cmocka_unit_test(test_patterns_of_loops),
+		cmocka_unit_test(test_patterns_of_processes),
+		cmocka_unit_test(test_labels),
+		cmocka_unit_test(test_reasons_fit),
 		cmocka_unit_test(test_verdicts),
 		cmocka_unit_test(test_empty),
 		cmocka_unit_test(test_many_processes),

@@ -34,7 +34,9 @@ static const struct argp_option options[] = {
 	 "self), by waits, or by name",
 	 0},
 	{"rows", 'n', "ROWS", 0,
-	 "Show at most ROWS functions, and native ones; default: what fits on a screen", 0},
+	 "Show at most ROWS functions, and as many rows of each other table; default: what fits on a "
+	 "screen",
+	 0},
 	{"pid", 'p', "PID", 0, "Count only this process", 0},
 	{"tid", 't', "TID", 0, "Count only this thread", 0},
 	{"no-native", OPTION_NO_NATIVE, NULL, 0,

@@ -17,6 +17,7 @@
 #define LOSS_KEY       "lost "
 #define PROCESS_KEY    "process: "
 #define THREAD_KEY     "thread: "
+#define REPEAT_KEY     "repeat: "
 #define JSON_BYTES_MAX (256 * 1024) /* of one process or thread; bounds the parser's memory */
 
 enum fact_type { FACT_STRING, FACT_U32, FACT_COUNT, FACT_SIGNED };
@@ -112,11 +113,57 @@ static json_t *thread_states(const struct profile_thread *thread)
 	return states;
 }
 
+/* The process, with what is known of its garbage collections. */
+static json_t *process_object(const struct profile *profile, const struct profile_process *process)
+{
+	const struct profile_gc *gc = &process->gc;
+	json_t *object = json_pack("{s:I,s:s,s:s}", "pid", (json_int_t)process->pid, "command",
+				   profile->strings[process->command], "python",
+				   profile->strings[process->python]);
+	json_t *part;
+
+	if (!object || gc->source == GC_UNKNOWN)
+		return object;
+	part = json_pack("{s:s,s:[I,I,I],s:I,s:I}", "by", gc_source_name(gc->source), "collections",
+			 (json_int_t)gc->collections[0], (json_int_t)gc->collections[1],
+			 (json_int_t)gc->collections[2], "ns", (json_int_t)gc->ns, "longest_ns",
+			 (json_int_t)gc->longest_ns);
+	if (part && !json_object_set_new(object, "gc", part))
+		return object;
+	json_decref(object);
+	return NULL;
+}
+
+static json_t *thread_object(const struct profile *profile, const struct profile_thread *thread)
+{
+	return json_pack("{s:I,s:I,s:s,s:I,s:I,s:o}", "process", (json_int_t)thread->process, "tid",
+			 (json_int_t)thread->tid, "name", profile->strings[thread->name],
+			 "start_ns", (json_int_t)thread->start_ns, "end_ns",
+			 (json_int_t)thread->end_ns, "states", thread_states(thread));
+}
+
+/* ["index", "/srv/views.py", 30] */
+static json_t *function_object(const struct profile *profile, uint32_t function)
+{
+	const struct profile_function *it = &profile->functions[function];
+
+	return json_pack("[s,s,i]", profile->strings[it->name], profile->strings[it->filename],
+			 (int)it->start_line);
+}
+
+static json_t *repeat_object(const struct profile *profile, const struct profile_repeat *repeat)
+{
+	return json_pack("{s:I,s:o,s:i,s:o,s:s,s:I,s:I,s:I}", "process",
+			 (json_int_t)repeat->process, "caller",
+			 function_object(profile, repeat->caller), "line",
+			 (int)profile->locations[repeat->location].line, "function",
+			 function_object(profile, repeat->function), "target",
+			 profile->strings[repeat->target], "calls", (json_int_t)repeat->calls,
+			 "sends", (json_int_t)repeat->sends, "most", (json_int_t)repeat->most);
+}
+
 int comments_make(const struct profile *profile, struct comments *comments)
 {
-	char **strings = profile->strings;
-	const struct profile_process *process;
-	const struct profile_thread *thread;
 	struct comments made = {0};
 	int result;
 	uint32_t at;
@@ -127,23 +174,15 @@ int comments_make(const struct profile *profile, struct comments *comments)
 	for (at = 0; !result && at < LOSS_COUNT; at++)
 		result = line_add(&made, LOSS_KEY "%s: %" PRIu64, loss_name(at),
 				  profile->facts.lost[at]);
-	for (at = 0; !result && at < profile->process_count; at++) {
-		process = &profile->processes[at];
+	for (at = 0; !result && at < profile->process_count; at++)
 		result = line_add_json(&made, PROCESS_KEY,
-				       json_pack("{s:I,s:s,s:s}", "pid", (json_int_t)process->pid,
-						 "command", strings[process->command], "python",
-						 strings[process->python]));
-	}
-	for (at = 0; !result && at < profile->thread_count; at++) {
-		thread = &profile->threads[at];
-		result = line_add_json(
-			&made, THREAD_KEY,
-			json_pack("{s:I,s:I,s:s,s:I,s:I,s:o}", "process",
-				  (json_int_t)thread->process, "tid", (json_int_t)thread->tid,
-				  "name", strings[thread->name], "start_ns",
-				  (json_int_t)thread->start_ns, "end_ns",
-				  (json_int_t)thread->end_ns, "states", thread_states(thread)));
-	}
+				       process_object(profile, &profile->processes[at]));
+	for (at = 0; !result && at < profile->thread_count; at++)
+		result = line_add_json(&made, THREAD_KEY,
+				       thread_object(profile, &profile->threads[at]));
+	for (at = 0; !result && at < profile->repeat_count; at++)
+		result = line_add_json(&made, REPEAT_KEY,
+				       repeat_object(profile, &profile->repeats[at]));
 	if (result) {
 		comments_free(&made);
 		return result;
@@ -243,6 +282,32 @@ static int loss_read(struct profile *profile, const char *text)
 	return 0;
 }
 
+static int gc_read(struct profile_gc *gc, json_t *object)
+{
+	json_int_t counts[GC_GENERATIONS], ns, longest;
+	const char *by;
+	int source, at;
+
+	if (!object)
+		return 0;
+	if (json_unpack(object, "{s:s,s:[I,I,I],s:I,s:I}", "by", &by, "collections", &counts[0],
+			&counts[1], &counts[2], "ns", &ns, "longest_ns", &longest) ||
+	    ns < 0 || longest < 0)
+		return -EINVAL;
+	source = gc_source_find(by);
+	if (source < 0)
+		return -EINVAL;
+	for (at = 0; at < GC_GENERATIONS; at++) {
+		if (counts[at] < 0)
+			return -EINVAL;
+		gc->collections[at] = (uint64_t)counts[at];
+	}
+	gc->source = (enum gc_source)source;
+	gc->ns = ns;
+	gc->longest_ns = longest;
+	return 0;
+}
+
 static int process_read(struct profile *profile, json_t *object)
 {
 	struct profile_process process = {0};
@@ -256,7 +321,9 @@ static int process_read(struct profile *profile, json_t *object)
 	    pid < 0 || pid > UINT32_MAX)
 		return -EINVAL;
 	process.pid = (uint32_t)pid;
-	result = profile_string(profile, command, &process.command);
+	result = gc_read(&process.gc, json_object_get(object, "gc"));
+	if (!result)
+		result = profile_string(profile, command, &process.command);
 	if (!result)
 		result = profile_string(profile, python, &process.python);
 	return result ? result : profile_process(profile, &process, &id);
@@ -302,6 +369,62 @@ static int thread_read(struct profile *profile, json_t *object)
 	return result ? result : profile_thread(profile, &thread);
 }
 
+/* Finds a Python function; adds it where no sample has it. */
+static int function_read(struct profile *profile, json_t *object, uint32_t *id)
+{
+	struct profile_function function = {.kind = KIND_PYTHON};
+	const char *name, *file;
+	json_int_t line;
+	int result;
+
+	if (json_unpack(object, "[s,s,I!]", &name, &file, &line) || line < INT32_MIN ||
+	    line > INT32_MAX)
+		return -EINVAL;
+	function.start_line = (int32_t)line;
+	result = profile_string(profile, name, &function.name);
+	if (!result)
+		result = profile_string(profile, file, &function.filename);
+	return result ? result : profile_function(profile, &function, id);
+}
+
+/* Small enough that the sum over all repeats, of which there are at most 2^23, does not overflow. */
+static bool is_count(json_int_t count)
+{
+	return count >= 0 && count <= INT64_C(1) << 39;
+}
+
+static int repeat_read(struct profile *profile, json_t *object)
+{
+	struct profile_repeat repeat = {0};
+	struct profile_location location = {0};
+	json_int_t process, line, calls, sends, most;
+	json_t *caller, *function;
+	const char *target;
+	int result;
+
+	if (json_unpack(object, "{s:I,s:o,s:I,s:o,s:s,s:I,s:I,s:I}", "process", &process, "caller",
+			&caller, "line", &line, "function", &function, "target", &target, "calls",
+			&calls, "sends", &sends, "most", &most) ||
+	    process < 0 || process >= profile->process_count || line < INT32_MIN ||
+	    line > INT32_MAX || !calls || !is_count(calls) || !is_count(sends) || most < 0 ||
+	    most > sends)
+		return -EINVAL;
+	repeat.process = (uint32_t)process;
+	repeat.calls = (uint64_t)calls;
+	repeat.sends = (uint64_t)sends;
+	repeat.most = (uint64_t)most;
+	result = function_read(profile, caller, &repeat.caller);
+	if (!result)
+		result = function_read(profile, function, &repeat.function);
+	location.function = repeat.caller;
+	location.line = (int32_t)line;
+	if (!result)
+		result = profile_location(profile, &location, &repeat.location);
+	if (!result)
+		result = profile_string(profile, target, &repeat.target);
+	return result ? result : profile_repeat(profile, &repeat);
+}
+
 static int object_read(struct profile *profile, const char *text,
 		       int (*read)(struct profile *, json_t *))
 {
@@ -334,11 +457,23 @@ static int line_read(struct profile *profile, const char *line)
 	return 0;
 }
 
-int comments_read_line(struct profile *profile, const char *line, struct error *error)
+static int line_result(int result, const char *line, struct error *error)
 {
-	int result = line_read(profile, line);
-
 	if (result == -ENOMEM)
 		return error_set(error, result, "no memory for the recording");
 	return result ? invalid(error, line) : 0;
+}
+
+int comments_read_line(struct profile *profile, const char *line, struct error *error)
+{
+	return line_result(line_read(profile, line), line, error);
+}
+
+int comments_read_repeat(struct profile *profile, const char *line, struct error *error)
+{
+	size_t length = strlen(REPEAT_KEY);
+
+	if (strncmp(line, REPEAT_KEY, length) != 0)
+		return 0;
+	return line_result(object_read(profile, line + length, repeat_read), line, error);
 }

@@ -2,7 +2,8 @@
 /*
  * Owns the part of a recording for which pprof has no fields, as comments of the form
  * `key: value`: first the format with its version, then the facts, the losses (all of them, also
- * the zeroes), the processes in order, and the threads' exact ledgers, these two as JSON objects.
+ * the zeroes), the processes in order, with their garbage collections, the threads' exact ledgers,
+ * and who exchanges many messages in one call of another, these as JSON objects.
  */
 #ifndef PYEBPF_COMMENTS_H
 #define PYEBPF_COMMENTS_H
@@ -10,8 +11,12 @@
 #include "error.h"
 #include "profile/profile.h"
 
-/* 2: native frames, with their modules; locations without a mapping can be native. */
-#define COMMENTS_FORMAT_VERSION 2
+/*
+ * 2: native frames, with their modules; locations without a mapping can be native.
+ * 3: samples have messages, the lengths of waits, who woke a thread and how memory has grown;
+ * processes have garbage collections; repeats.
+ */
+#define COMMENTS_FORMAT_VERSION 3
 
 struct comments {
 	char **lines;
@@ -30,5 +35,11 @@ int comments_check_format(const char *first, struct error *error);
  * Returns 0, or -EINVAL or -ENOMEM with *error set.
  */
 int comments_read_line(struct profile *profile, const char *line, struct error *error);
+
+/*
+ * The same for the lines that name functions, which should be there already. It passes over all
+ * other lines, and comments_read_line() over these.
+ */
+int comments_read_repeat(struct profile *profile, const char *line, struct error *error);
 
 #endif

@@ -18,6 +18,12 @@ static const char *const leaf_names[LEAF_COUNT] = {
 	[LEAF_KERNEL] = "kernel",
 	[LEAF_GC] = "gc",
 };
+static const char *const gc_source_names[GC_SOURCE_COUNT] = {
+	[GC_UNKNOWN] = "",
+	[GC_USDT] = "usdt",
+	[GC_UPROBE] = "uprobe",
+	[GC_SAMPLED] = "sampled",
+};
 static const char *const kind_names[KIND_COUNT] = {
 	[KIND_PYTHON] = "python",
 	[KIND_NATIVE] = "native",
@@ -48,6 +54,11 @@ const char *column_name(enum column column)
 	return column_names[column];
 }
 
+const char *gc_source_name(enum gc_source source)
+{
+	return gc_source_names[source];
+}
+
 const char *loss_name(enum loss loss)
 {
 	return loss_names[loss];
@@ -76,6 +87,11 @@ int state_find(const char *name)
 int leaf_find(const char *name)
 {
 	return find(leaf_names, LEAF_COUNT, name);
+}
+
+int gc_source_find(const char *name)
+{
+	return find(gc_source_names, GC_SOURCE_COUNT, name);
 }
 
 int loss_find(const char *name)

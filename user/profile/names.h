@@ -23,12 +23,14 @@ const char *state_name(enum state state);
 const char *leaf_name(enum leaf leaf);
 const char *kind_name(enum function_kind kind);
 const char *column_name(enum column column);
+const char *gc_source_name(enum gc_source source); /* "usdt"; of GC_UNKNOWN "" */
 const char *loss_name(enum loss loss);
 const char *loss_text(enum loss loss); /* "samples dropped: the ring buffer was full" */
 
 /* Return the one of that name, or -1. */
 int state_find(const char *name);
 int leaf_find(const char *name);
+int gc_source_find(const char *name);
 int loss_find(const char *name);
 
 enum column state_column(enum state state);

@@ -137,6 +137,8 @@ static int copy_processes(struct copier *copier)
 		if (copier->processes[at] == LEFT_OUT)
 			continue;
 		copy = copier->from->processes[at];
+		if (copier->narrowing->tid)
+			copy.gc = (struct profile_gc){0};
 		result = move_strings(copier, ids, 2);
 		if (!result)
 			result = profile_process(copier->to, &copy, &copier->processes[at]);
@@ -169,6 +171,17 @@ static int copy_threads(struct copier *copier)
 	return result;
 }
 
+static void add_values(struct profile_sample *sum, const struct profile_sample *part)
+{
+	sum->ns += part->ns;
+	sum->waits += part->waits;
+	sum->sends += part->sends;
+	sum->receives += part->receives;
+	sum->grown_bytes += part->grown_bytes;
+	if (part->longest_ns > sum->longest_ns)
+		sum->longest_ns = part->longest_ns;
+}
+
 /* Samples that differ in frames alone that do not stay become one. */
 static int copy_samples(struct copier *copier)
 {
@@ -178,7 +191,8 @@ static int copy_samples(struct copier *copier)
 	int result = 0;
 
 	for (at = 0; at < copier->from->sample_count && !result; at++) {
-		uint32_t *const ids[] = {&key.thread, &key.syscall, &key.target, &key.gil_holder};
+		uint32_t *const ids[] = {&key.thread, &key.syscall, &key.target, &key.gil_holder,
+					 &key.waker};
 
 		from = &copier->from->samples[at];
 		key = from->key;
@@ -192,8 +206,32 @@ static int copy_samples(struct copier *copier)
 			result = profile_sample(copier->to, &key, &id);
 		if (result)
 			break;
-		copier->to->samples[id].ns += from->ns;
-		copier->to->samples[id].waits += from->waits;
+		add_values(&copier->to->samples[id], from);
+	}
+	return result;
+}
+
+/* None stays for one thread: they are counted for all of a process together. */
+static int copy_repeats(struct copier *copier)
+{
+	struct profile_repeat copy;
+	uint32_t at;
+	int result = 0;
+
+	for (at = 0; at < copier->from->repeat_count && !result; at++) {
+		copy = copier->from->repeats[at];
+		if (copier->processes[copy.process] == LEFT_OUT || copier->narrowing->tid)
+			continue;
+		copy.process = copier->processes[copy.process];
+		result = copy_function(copier, copy.caller, &copy.caller);
+		if (!result)
+			result = copy_function(copier, copy.function, &copy.function);
+		if (!result)
+			result = copy_location(copier, copy.location, &copy.location);
+		if (!result)
+			result = move_string(copier, &copy.target);
+		if (!result)
+			result = profile_repeat(copier->to, &copy);
 	}
 	return result;
 }
@@ -230,7 +268,9 @@ static int copy_all(struct copier *copier)
 		result = copy_processes(copier);
 	if (!result)
 		result = copy_threads(copier);
-	return result ? result : copy_samples(copier);
+	if (!result)
+		result = copy_samples(copier);
+	return result ? result : copy_repeats(copier);
 }
 
 int profile_narrow(const struct profile *profile, const struct narrowing *narrowing,

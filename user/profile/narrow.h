@@ -12,7 +12,7 @@
 /* What is to stay. Zeroed: all. */
 struct narrowing {
 	uint32_t pid; /* only this process; 0: all */
-	uint32_t tid; /* only this thread; 0: all */
+	uint32_t tid; /* only this thread, without what is known of its process alone; 0: all */
 	/*
 	 * No native and kernel frames. What ran, struct profile_key.leaf, stays, and so do notices
 	 * at the outer end of a stack: those further in speak of native frames.

@@ -21,7 +21,7 @@
 
 #define CHUNK      (64 * 1024) /* bytes handed to zlib, and to the stream, at a time */
 #define PAGE       4096
-#define LABELS_MAX 12
+#define LABELS_MAX 16
 #define GZIP       16 /* added to the window bits: zlib then writes gzip's header and check sum */
 
 struct writer {
@@ -32,6 +32,7 @@ struct writer {
 	int result;               /* the first failure; then nothing more is written */
 	Pprof__Mapping *mappings; /* by the number of the module; behind them the kernel's */
 	uint64_t *locations;      /* room for the deepest stack */
+	uint32_t values;          /* sample types, see enum pprof_value */
 	size_t pending;           /* bytes in `input` */
 	uint8_t input[CHUNK];
 	uint8_t output[CHUNK];
@@ -124,22 +125,27 @@ static int write_strings(struct writer *writer)
 
 static void write_types(struct writer *writer)
 {
-	static const enum word names[][2] = {{WORD_CPU, WORD_NANOSECONDS},
-					     {WORD_WAIT, WORD_NANOSECONDS},
-					     {WORD_WAITS, WORD_COUNT_UNIT}};
+	static const enum word names[PPROF_VALUES][2] = {
+		[PPROF_CPU] = {WORD_CPU, WORD_NANOSECONDS},
+		[PPROF_WAIT] = {WORD_WAIT, WORD_NANOSECONDS},
+		[PPROF_WAITS] = {WORD_WAITS, WORD_COUNT_UNIT},
+		[PPROF_SENDS] = {WORD_SENDS, WORD_COUNT_UNIT},
+		[PPROF_RECEIVES] = {WORD_RECEIVES, WORD_COUNT_UNIT},
+		[PPROF_GROWN] = {WORD_GROWN, WORD_BYTES},
+	};
 	const struct profile_facts *facts = &writer->profile->facts;
-	Pprof__ValueType types[3], *pointers[3];
+	Pprof__ValueType types[PPROF_VALUES], *pointers[PPROF_VALUES];
 	Pprof__Profile piece = PPROF__PROFILE__INIT;
-	int at;
+	uint32_t at;
 
-	for (at = 0; at < 3; at++) {
+	for (at = 0; at < writer->values; at++) {
 		pprof__value_type__init(&types[at]);
 		types[at].type = word(writer, names[at][0]);
 		types[at].unit = word(writer, names[at][1]);
 		pointers[at] = &types[at];
 	}
 	piece.sample_type = pointers;
-	piece.n_sample_type = 3;
+	piece.n_sample_type = writer->values;
 	piece.period_type = pointers[0];
 	piece.period = facts->rate_hz ? 1000000000 / facts->rate_hz : 0;
 	piece.default_sample_type = types[0].type;
@@ -315,7 +321,7 @@ struct labels {
 	size_t count;
 };
 
-static void label_add(struct labels *labels, int64_t key, int64_t text, int64_t number)
+static Pprof__Label *label_add(struct labels *labels, int64_t key, int64_t text, int64_t number)
 {
 	Pprof__Label *label = &labels->items[labels->count];
 
@@ -324,11 +330,30 @@ static void label_add(struct labels *labels, int64_t key, int64_t text, int64_t 
 	label->str = text;
 	label->num = number;
 	labels->pointers[labels->count++] = label;
+	return label;
 }
 
-static void labels_make(const struct writer *writer, const struct profile_key *key, bool first,
-			struct labels *labels)
+/* Adds a time; 0 is none. */
+static void label_add_ns(const struct writer *writer, struct labels *labels, enum word key,
+			 int64_t ns)
 {
+	if (ns > 0)
+		label_add(labels, word(writer, key), 0, ns)->num_unit =
+			word(writer, WORD_NANOSECONDS);
+}
+
+/* The limit of a sample's waits; 0: none is known. */
+static int64_t wait_limit(const struct profile_key *key)
+{
+	uint32_t length = key->length < PROFILE_LENGTH_MAX ? key->length : PROFILE_LENGTH_MAX;
+
+	return length ? INT64_C(1) << length : 0;
+}
+
+static void labels_make(const struct writer *writer, const struct profile_sample *sample,
+			bool first, struct labels *labels)
+{
+	const struct profile_key *key = &sample->key;
 	const struct profile_process *process = &writer->profile->processes[key->process];
 	const struct {
 		enum word word;
@@ -342,6 +367,7 @@ static void labels_make(const struct writer *writer, const struct profile_key *k
 		{WORD_SYSCALL, key->syscall},
 		{WORD_TARGET, key->target},
 		{WORD_GIL_HOLDER, key->gil_holder},
+		{WORD_WAKER, key->waker},
 	};
 	size_t at;
 
@@ -351,6 +377,8 @@ static void labels_make(const struct writer *writer, const struct profile_key *k
 	for (at = 0; at < sizeof(texts) / sizeof(texts[0]); at++)
 		if (texts[at].text)
 			label_add(labels, word(writer, texts[at].word), texts[at].text, 0);
+	label_add_ns(writer, labels, WORD_WAIT_BELOW, wait_limit(key));
+	label_add_ns(writer, labels, WORD_LONGEST, sample->longest_ns);
 	if (!first)
 		label_add(labels, word(writer, WORD_PROCESS_INDEX), 0, key->process);
 }
@@ -360,19 +388,24 @@ static void write_sample(struct writer *writer, const struct profile_sample *it,
 	const struct profile_stack *stack = &writer->profile->stacks[it->key.stack];
 	Pprof__Sample sample = PPROF__SAMPLE__INIT, *pointer = &sample;
 	Pprof__Profile piece = PPROF__PROFILE__INIT;
-	int64_t values[3] = {0, 0, it->waits};
+	int64_t values[PPROF_VALUES] = {
+		[PPROF_WAITS] = it->waits,
+		[PPROF_SENDS] = it->sends,
+		[PPROF_RECEIVES] = it->receives,
+		[PPROF_GROWN] = it->grown_bytes,
+	};
 	struct labels labels;
 	uint32_t at;
 
-	values[it->key.state != STATE_RUNNING] = it->ns;
+	values[it->key.state == STATE_RUNNING ? PPROF_CPU : PPROF_WAIT] = it->ns;
 	for (at = 0; at < stack->depth; at++)
 		writer->locations[at] =
 			(uint64_t)writer->profile->stack_locations[stack->first + at] + 1;
-	labels_make(writer, &it->key, first, &labels);
+	labels_make(writer, it, first, &labels);
 	sample.location_id = writer->locations;
 	sample.n_location_id = stack->depth;
 	sample.value = values;
-	sample.n_value = 3;
+	sample.n_value = writer->values;
 	sample.label = labels.pointers;
 	sample.n_label = labels.count;
 	piece.sample = &pointer;
@@ -402,6 +435,11 @@ static int writer_allocate(struct writer *writer)
 {
 	const struct profile *profile = writer->profile;
 	uint32_t at, deepest = 1;
+
+	writer->values = PPROF_GROWN;
+	for (at = 0; at < profile->sample_count; at++)
+		if (profile->samples[at].grown_bytes)
+			writer->values = PPROF_VALUES;
 
 	for (at = 0; at < profile->stack_count; at++)
 		if (profile->stacks[at].depth > deepest)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Owns the first pass over a recording: that it is a message at all, where its strings are, and
- * what the comments say. protobuf-c would unpack the whole file into structures many times its
+ * what the comments say; those that name functions are read once these are. protobuf-c would unpack the whole file into structures many times its
  * size; so the outermost message is walked here, and its parts are handed to protobuf-c by others,
  * one at a time.
  */
@@ -212,7 +212,9 @@ static int read_message(struct reader *reader)
 	while ((more = wire_field(&wire, &field)) > 0 && !result) {
 		bool bytes = field.type == WIRE_BYTES;
 
-		if (field.number == FIELD_STRING && bytes)
+		if (field.number == FIELD_SAMPLE_TYPE && bytes)
+			reader->values++;
+		else if (field.number == FIELD_STRING && bytes)
 			result = read_string(reader, &field, start);
 		else if (field.number == FIELD_COMMENT && (bytes || field.type == WIRE_VARINT))
 			result = read_comment(reader, &field);
@@ -220,7 +222,8 @@ static int read_message(struct reader *reader)
 			facts->start_unix_ns = (int64_t)field.value;
 		else if (field.number == FIELD_DURATION && !bytes)
 			facts->duration_ns = (int64_t)field.value;
-		else if (field.number >= FIELD_SAMPLE && field.number <= FIELD_STRING && !bytes)
+		else if (field.number >= FIELD_SAMPLE_TYPE && field.number <= FIELD_STRING &&
+			 !bytes)
 			more = -EINVAL;
 		if (more < 0)
 			break;
@@ -235,26 +238,58 @@ static int read_message(struct reader *reader)
 	return 0;
 }
 
-static int read_comments(struct reader *reader)
+/* Hands each comment but the first to a function. */
+static int comment_lines(struct reader *reader,
+			 int (*read)(struct profile *, const char *, struct error *))
 {
 	const int64_t *indexes = reader->comments.items;
+	int result = 0;
 	uint32_t at;
 	char *text;
-	int result = 0;
 
-	if (!reader->comments.count)
-		return comments_check_format(NULL, reader->error);
-	for (at = 0; !result && at < reader->comments.count; at++) {
+	for (at = 1; !result && at < reader->comments.count; at++) {
 		result = string_copy(reader, indexes[at], COMMENT_BYTES_MAX, &text);
 		if (result)
 			break;
-		if (at)
-			result = comments_read_line(reader->profile, text, reader->error);
-		else
-			result = comments_check_format(text, reader->error);
+		result = read(reader->profile, text, reader->error);
 		free(text);
 	}
 	return result;
+}
+
+static int read_comments(struct reader *reader)
+{
+	const int64_t *indexes = reader->comments.items;
+	char *text;
+	int result;
+
+	if (!reader->comments.count)
+		return comments_check_format(NULL, reader->error);
+	result = string_copy(reader, indexes[0], COMMENT_BYTES_MAX, &text);
+	if (result)
+		return result;
+	result = comments_check_format(text, reader->error);
+	free(text);
+	return result ? result : comment_lines(reader, comments_read_line);
+}
+
+int reader_repeats(struct reader *reader)
+{
+	return comment_lines(reader, comments_read_repeat);
+}
+
+/* Adds to the sums of what the processes before had. */
+static bool gc_overflows(const struct profile_gc *gc, struct profile_gc *sums)
+{
+	bool bad = __builtin_add_overflow(sums->ns, gc->ns, &sums->ns);
+	int at;
+
+	for (at = 0; at < GC_GENERATIONS; at++) {
+		bad |= __builtin_add_overflow(sums->collections[at], gc->collections[at],
+					      &sums->collections[at]);
+		bad |= sums->collections[at] > INT64_MAX;
+	}
+	return bad;
 }
 
 /* Ledgers must not overflow when they are added up, whatever the order. */
@@ -262,10 +297,14 @@ static int check_facts(struct reader *reader)
 {
 	const struct profile *profile = reader->profile;
 	int64_t ns = 0, waits = 0, length = 0;
+	struct profile_gc gc = {0};
 	uint32_t at, state;
 	bool bad;
 
 	bad = profile->facts.start_unix_ns < 0 || profile->facts.duration_ns < 0;
+	if (reader->values != PPROF_SENDS && reader->values != PPROF_GROWN &&
+	    reader->values != PPROF_VALUES)
+		return reader_damaged(reader, "its sample types are not those of a recording");
 	if (!profile->facts.rate_hz || profile->facts.rate_hz > 1000000000)
 		return reader_damaged(reader, "its sampling rate is missing or makes no sense");
 	for (at = 0; at < profile->thread_count && !bad; at++) {
@@ -277,6 +316,8 @@ static int check_facts(struct reader *reader)
 			bad |= __builtin_add_overflow(waits, thread->waits[state], &waits);
 		}
 	}
+	for (at = 0; at < profile->process_count && !bad; at++)
+		bad = gc_overflows(&profile->processes[at].gc, &gc);
 	return bad ? reader_damaged(reader, "its times are too large") : 0;
 }
 

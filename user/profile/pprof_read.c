@@ -23,6 +23,8 @@ static int read_all(struct reader *reader)
 
 	if (!result)
 		result = reader_places(reader);
+	if (!result)
+		result = reader_repeats(reader);
 	return result ? result : reader_samples(reader);
 }
 

@@ -8,6 +8,7 @@
 #define PYEBPF_PPROF_READER_H
 
 #include "error.h"
+#include "profile/pprof.h"
 #include "profile/profile.h"
 #include "profile/table.h"
 
@@ -15,6 +16,7 @@
 
 /* Field numbers of message Profile in pprof.proto. */
 enum {
+	FIELD_SAMPLE_TYPE = 1,
 	FIELD_SAMPLE = 2,
 	FIELD_MAPPING = 3,
 	FIELD_LOCATION = 4,
@@ -73,8 +75,8 @@ struct reader {
 	struct list stack;     /* uint32_t: of the sample being read */
 	struct table processes;
 	struct list first_processes; /* uint32_t: by pid and command */
-	int64_t sum_ns;
-	int64_t sum_waits;
+	uint32_t values;             /* sample types */
+	int64_t sums[PPROF_VALUES]; /* of all samples; of values that can be negative, their size */
 };
 
 /*
@@ -101,6 +103,9 @@ int reader_string(struct reader *reader, int64_t index, uint32_t *id);
 
 /* Says whether a string of the file is `text`, without bringing it into the profile. */
 int reader_string_is(struct reader *reader, int64_t index, const char *text, bool *same);
+
+/* Reads the comments that need functions, which must have been read. */
+int reader_repeats(struct reader *reader);
 
 /* Reads mappings, functions and locations; the samples. */
 int reader_places(struct reader *reader);

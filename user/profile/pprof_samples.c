@@ -31,8 +31,8 @@ static int index_processes(struct reader *reader)
 
 /* What the labels of a sample say. Numbers are -1 and strings 0 where there is no label. */
 struct label_values {
-	int64_t pid, tid, process_index;
-	uint32_t process, thread, state, leaf, syscall, target, gil_holder;
+	int64_t pid, tid, process_index, wait_below, longest;
+	uint32_t process, thread, state, leaf, syscall, target, gil_holder, waker;
 };
 
 static int label_read(struct reader *reader, const Pprof__Label *label, struct label_values *values)
@@ -45,6 +45,8 @@ static int label_read(struct reader *reader, const Pprof__Label *label, struct l
 		{WORD_PID, &values->pid, NULL},
 		{WORD_TID, &values->tid, NULL},
 		{WORD_PROCESS_INDEX, &values->process_index, NULL},
+		{WORD_WAIT_BELOW, &values->wait_below, NULL},
+		{WORD_LONGEST, &values->longest, NULL},
 		{WORD_PROCESS, NULL, &values->process},
 		{WORD_THREAD, NULL, &values->thread},
 		{WORD_STATE, NULL, &values->state},
@@ -52,6 +54,7 @@ static int label_read(struct reader *reader, const Pprof__Label *label, struct l
 		{WORD_SYSCALL, NULL, &values->syscall},
 		{WORD_TARGET, NULL, &values->target},
 		{WORD_GIL_HOLDER, NULL, &values->gil_holder},
+		{WORD_WAKER, NULL, &values->waker},
 	};
 	bool same;
 	size_t at;
@@ -96,11 +99,25 @@ static int find_process(struct reader *reader, const struct label_values *values
 	return 0;
 }
 
-static int sample_key(struct reader *reader, const Pprof__Sample *sample, struct profile_key *key)
+/* The exponent of a power of two, from 2 on; 0 of -1, which is no label; -1 of what else there is. */
+static int wait_length(int64_t limit)
 {
-	struct label_values values = {.pid = -1, .tid = -1, .process_index = -1};
+	int length = 1;
+
+	if (limit == -1)
+		return 0;
+	while (length <= PROFILE_LENGTH_MAX && INT64_C(1) << length != limit)
+		length++;
+	return length <= PROFILE_LENGTH_MAX ? length : -1;
+}
+
+/* Stores the key, and the longest of the sample's waits, which is a label too. */
+static int sample_key(struct reader *reader, const Pprof__Sample *sample, struct profile_key *key,
+		      int64_t *longest)
+{
+	struct label_values values = {-1, -1, -1, .wait_below = -1};
 	char **strings;
-	int result = 0, state, leaf = LEAF_PYTHON;
+	int result = 0, state, length, leaf = LEAF_PYTHON;
 	size_t at;
 
 	for (at = 0; at < sample->n_label && !result; at++)
@@ -115,6 +132,9 @@ static int sample_key(struct reader *reader, const Pprof__Sample *sample, struct
 		leaf = leaf_find(strings[values.leaf]);
 	if (state < 0 || leaf < 0 || values.tid < 0 || values.tid > UINT32_MAX)
 		return reader_damaged(reader, "a sample's thread, state or leaf makes no sense");
+	length = wait_length(values.wait_below);
+	if (length < 0 || values.longest < 0)
+		return reader_damaged(reader, "the length of a sample's waits makes no sense");
 	key->tid = (uint32_t)values.tid;
 	key->thread = values.thread;
 	key->state = (uint32_t)state;
@@ -122,6 +142,9 @@ static int sample_key(struct reader *reader, const Pprof__Sample *sample, struct
 	key->syscall = values.syscall;
 	key->target = values.target;
 	key->gil_holder = values.gil_holder;
+	key->waker = values.waker;
+	key->length = (uint32_t)length;
+	*longest = values.longest;
 	return 0;
 }
 
@@ -150,23 +173,32 @@ static int sample_stack(struct reader *reader, const Pprof__Sample *sample, uint
 static int sample_values(struct reader *reader, const Pprof__Sample *sample, uint32_t index)
 {
 	struct profile_sample *it = &reader->profile->samples[index];
-	const int64_t *value = sample->value;
 	bool running = it->key.state == STATE_RUNNING;
+	int64_t value[PPROF_VALUES] = {0}, size;
+	uint32_t at;
 
-	if (sample->n_value != 3 || value[0] < 0 || value[1] < 0 || value[2] < 0 ||
-	    value[running ? 1 : 0])
+	if (sample->n_value != reader->values || sample->value[running ? PPROF_WAIT : PPROF_CPU])
 		return reader_damaged(reader, "a sample's values make no sense");
-	if (__builtin_add_overflow(reader->sum_ns, value[!running], &reader->sum_ns) ||
-	    __builtin_add_overflow(reader->sum_waits, value[2], &reader->sum_waits))
-		return reader_damaged(reader, "its times are too large");
-	it->ns += value[!running];
-	it->waits += value[2];
+	for (at = 0; at < reader->values; at++) {
+		value[at] = sample->value[at];
+		if (value[at] == INT64_MIN || (value[at] < 0 && at != PPROF_GROWN))
+			return reader_damaged(reader, "a sample's values make no sense");
+		size = value[at] < 0 ? -value[at] : value[at];
+		if (__builtin_add_overflow(reader->sums[at], size, &reader->sums[at]))
+			return reader_damaged(reader, "its times are too large");
+	}
+	it->ns += value[running ? PPROF_CPU : PPROF_WAIT];
+	it->waits += value[PPROF_WAITS];
+	it->sends += value[PPROF_SENDS];
+	it->receives += value[PPROF_RECEIVES];
+	it->grown_bytes += value[PPROF_GROWN];
 	return 0;
 }
 
 static int read_sample(struct reader *reader, const struct field *field)
 {
 	struct profile_key key = {0};
+	int64_t longest = 0;
 	Pprof__Sample *sample;
 	uint32_t index;
 	int result;
@@ -174,13 +206,15 @@ static int read_sample(struct reader *reader, const struct field *field)
 	sample = pprof__sample__unpack(NULL, field->size, field->data);
 	if (!sample)
 		return reader_damaged(reader, "a sample cannot be read");
-	result = sample_key(reader, sample, &key);
+	result = sample_key(reader, sample, &key, &longest);
 	if (!result)
 		result = sample_stack(reader, sample, &key.stack);
 	if (!result && profile_sample(reader->profile, &key, &index))
 		result = reader_no_memory(reader);
 	if (!result)
 		result = sample_values(reader, sample, index);
+	if (!result && longest > reader->profile->samples[index].longest_ns)
+		reader->profile->samples[index].longest_ns = longest;
 	if (!result && reader->profile->sample_count > PPROF_ITEMS_MAX)
 		result = error_set(reader->error, -E2BIG,
 				   "the recording has more than %" PRIu32 " samples",

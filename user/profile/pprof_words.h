@@ -13,8 +13,12 @@
 	WORD(CPU, "cpu")                     \
 	WORD(WAIT, "wait")                   \
 	WORD(WAITS, "waits")                 \
+	WORD(SENDS, "sends")                 \
+	WORD(RECEIVES, "receives")           \
+	WORD(GROWN, "grown")                 \
 	WORD(NANOSECONDS, "nanoseconds")     \
 	WORD(COUNT_UNIT, "count")            \
+	WORD(BYTES, "bytes")                 \
 	WORD(PROCESS, "process")             \
 	WORD(PROCESS_INDEX, "process_index") \
 	WORD(PID, "pid")                     \
@@ -25,6 +29,9 @@
 	WORD(SYSCALL, "syscall")             \
 	WORD(TARGET, "target")               \
 	WORD(GIL_HOLDER, "gil_holder")       \
+	WORD(WAKER, "waker")                 \
+	WORD(WAIT_BELOW, "wait_below_ns")    \
+	WORD(LONGEST, "longest_ns")          \
 	WORD(KERNEL_MAPPING, KERNEL_MAPPING)
 
 #define WORD_ENUM(identifier, text) WORD_##identifier,

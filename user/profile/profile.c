@@ -68,6 +68,7 @@ void profile_free(struct profile *profile)
 	free(profile->samples);
 	free(profile->processes);
 	free(profile->threads);
+	free(profile->repeats);
 	free(profile);
 }
 
@@ -274,6 +275,18 @@ int profile_thread(struct profile *profile, const struct profile_thread *thread)
 		return -ENOMEM;
 	profile->threads = grown;
 	profile->threads[profile->thread_count++] = *thread;
+	return 0;
+}
+
+int profile_repeat(struct profile *profile, const struct profile_repeat *repeat)
+{
+	void *grown;
+
+	grown = array_grow(profile->repeats, profile->repeat_count, sizeof(*repeat));
+	if (!grown)
+		return -ENOMEM;
+	profile->repeats = grown;
+	profile->repeats[profile->repeat_count++] = *repeat;
 	return 0;
 }
 

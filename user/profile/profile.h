@@ -49,6 +49,9 @@ struct profile_location {
 	uint64_t address;
 };
 
+/* Above this no wait is. 2^62 ns are 146 years. */
+#define PROFILE_LENGTH_MAX 62
+
 /* Everything by which samples differ. */
 struct profile_key {
 	uint32_t process; /* index into profile.processes */
@@ -98,8 +101,8 @@ struct profile_gc {
  */
 struct profile_repeat {
 	uint32_t process;  /* index into profile.processes */
-	uint32_t caller;   /* function */
-	uint32_t function; /* function */
+	uint32_t caller;   /* function, of Python */
+	uint32_t function; /* function, of Python */
 	uint32_t location; /* in `caller`, of the call that led there most often */
 	uint32_t target;   /* string */
 	uint64_t calls;

@@ -10,7 +10,6 @@
 #include "profile/table.h"
 
 #define NO_ROW      UINT32_MAX
-#define NO_PYTHON   "[no Python frame]"
 #define NOT_SAMPLED "[not sampled]"
 #define NEGLIGIBLE  2000 /* of the whole time, the part that need not have its row of samples */
 
@@ -22,7 +21,6 @@ struct builder {
 	uint32_t *thread_rows; /* by the string of a thread's name: its row, or NO_ROW */
 	struct table lines;    /* by row and line */
 	struct table callers;  /* by row and what called */
-	struct table targets;  /* by row, state and target */
 	uint32_t sample;       /* number of the current one, from 1 on */
 };
 
@@ -144,6 +142,7 @@ static int add_line(struct builder *builder, uint32_t row, int32_t line,
 	if (added)
 		summary->lines[summary->line_count++] = key;
 	summary->lines[id].ns[sample->key.state] += sample->ns;
+	summary->lines[id].grown += sample->grown_bytes;
 	return 0;
 }
 
@@ -172,42 +171,19 @@ static int add_caller(struct builder *builder, uint32_t row, const struct profil
 	return 0;
 }
 
-static int add_target(struct builder *builder, uint32_t row, const struct profile_sample *sample)
-{
-	uint32_t key[3] = {row, sample->key.state, sample->key.target}, id;
-	struct summary *summary = builder->summary;
-	void *grown;
-	int added;
-
-	grown = array_grow(summary->targets, summary->target_count, sizeof(*summary->targets));
-	if (!grown)
-		return -ENOMEM;
-	summary->targets = grown;
-	added = table_intern(&builder->targets, key, sizeof(key), &id, NULL);
-	if (added < 0)
-		return added;
-	if (added)
-		summary->targets[summary->target_count++] = (struct summary_target){
-			.row = row,
-			.state = sample->key.state,
-			.target = builder->profile->strings[sample->key.target],
-		};
-	summary->targets[id].ns += sample->ns;
-	summary->targets[id].waits += sample->waits;
-	return 0;
-}
-
 static void charge_self(struct summary_row *row, const struct profile_sample *sample)
 {
 	row->self[sample->key.state] += sample->ns;
 	if (sample->key.state == STATE_RUNNING)
 		row->running[sample->key.leaf] += sample->ns;
+	row->grown += sample->grown_bytes;
 }
 
 static void charge_total(struct summary_row *row, const struct profile_sample *sample)
 {
 	row->total[sample->key.state] += sample->ns;
 	row->waits += sample->waits;
+	row->grown_total += sample->grown_bytes;
 }
 
 /* Finds the row that a sample is charged to, and the line (0: none) in its function. */
@@ -226,8 +202,8 @@ static int find_charged(struct builder *builder, const struct profile_sample *sa
 		return 0;
 	}
 	if (*known == NO_ROW)
-		result = add_row(builder->summary, NO_PYTHON, profile->strings[sample->key.thread],
-				 known);
+		result = add_row(builder->summary, SUMMARY_NO_PYTHON,
+				 profile->strings[sample->key.thread], known);
 	*row = *known;
 	if (!result)
 		charge_total(&builder->summary->rows[*row], sample);
@@ -285,10 +261,10 @@ static int add_sample(struct builder *builder, const struct profile_sample *samp
 	charge_self(&builder->summary->rows[row], sample);
 	if (sample->key.state == STATE_RUNNING)
 		builder->summary->running[sample->key.leaf] += sample->ns;
+	builder->summary->grown += sample->grown_bytes;
+	builder->summary->grows |= sample->grown_bytes != 0;
 	if (row < builder->profile->function_count)
 		result = add_line(builder, row, line, sample);
-	if (!result && sample->key.target)
-		result = add_target(builder, row, sample);
 	return result ? result : add_stack(builder, sample);
 }
 
@@ -359,18 +335,7 @@ static int compare_callers(const void *left, const void *right)
 	return a->thread < b->thread ? -1 : a->thread > b->thread;
 }
 
-static int compare_targets(const void *left, const void *right)
-{
-	const struct summary_target *a = left, *b = right;
-
-	if (a->ns != b->ns)
-		return a->ns < b->ns ? 1 : -1;
-	if (a->row != b->row)
-		return a->row < b->row ? -1 : 1;
-	return a->state != b->state ? (int)a->state - (int)b->state : strcmp(a->target, b->target);
-}
-
-/* Has lines, callers and targets follow their rows to their new places, and sorts them. */
+/* Has lines and callers follow their rows to their new places, and sorts them. */
 static void follow(struct summary *summary, const uint32_t *place)
 {
 	uint32_t at;
@@ -379,16 +344,11 @@ static void follow(struct summary *summary, const uint32_t *place)
 		summary->lines[at].row = place[summary->lines[at].row];
 	for (at = 0; at < summary->caller_count; at++)
 		summary->callers[at].row = place[summary->callers[at].row];
-	for (at = 0; at < summary->target_count; at++)
-		summary->targets[at].row = place[summary->targets[at].row];
 	if (summary->line_count)
 		qsort(summary->lines, summary->line_count, sizeof(*summary->lines), compare_lines);
 	if (summary->caller_count)
 		qsort(summary->callers, summary->caller_count, sizeof(*summary->callers),
 		      compare_callers);
-	if (summary->target_count)
-		qsort(summary->targets, summary->target_count, sizeof(*summary->targets),
-		      compare_targets);
 }
 
 static int sort(struct summary *summary)
@@ -454,7 +414,6 @@ int summary_make(const struct profile *profile, struct summary **summary)
 	free(builder.thread_rows);
 	table_clear(&builder.lines);
 	table_clear(&builder.callers);
-	table_clear(&builder.targets);
 	if (result)
 		summary_free(builder.summary);
 	else
@@ -474,7 +433,6 @@ void summary_free(struct summary *summary)
 	free(summary->rows);
 	free(summary->lines);
 	free(summary->callers);
-	free(summary->targets);
 	free(summary);
 }
 
@@ -494,4 +452,42 @@ const struct summary_caller *summary_callers(const struct summary *summary, uint
 		if (summary->callers[low + *count].row != row)
 			break;
 	return *count ? &summary->callers[low] : NULL;
+}
+
+const struct summary_line *summary_lines(const struct summary *summary, uint32_t row,
+					 uint32_t *count)
+{
+	uint32_t low = 0, high = summary->line_count, middle;
+
+	while (low < high) {
+		middle = low + (high - low) / 2;
+		if (summary->lines[middle].row < row)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	for (*count = 0; low + *count < summary->line_count; (*count)++)
+		if (summary->lines[low + *count].row != row)
+			break;
+	return *count ? &summary->lines[low] : NULL;
+}
+
+struct profile_gc gc_of_all(const struct profile *profile)
+{
+	struct profile_gc all = {.source = GC_UNKNOWN};
+	const struct profile_gc *gc;
+	uint32_t at;
+	int generation;
+
+	for (at = 0; at < profile->process_count; at++) {
+		gc = &profile->processes[at].gc;
+		if (gc->source > all.source)
+			all.source = gc->source;
+		for (generation = 0; generation < GC_GENERATIONS; generation++)
+			all.collections[generation] += gc->collections[generation];
+		all.ns += gc->ns;
+		if (gc->longest_ns > all.longest_ns)
+			all.longest_ns = gc->longest_ns;
+	}
+	return all;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Owns the tables that are computed from a profile: time by function, by line, and by what was
- * waited for. Leaves to user/views how they look, to verdict.c what they mean.
+ * Owns the tables that are computed from a profile: time by function and by line. Leaves to waits.c
+ * what was waited for, to user/views how they look, to verdict.c what they mean.
  */
 #ifndef PYEBPF_SUMMARY_H
 #define PYEBPF_SUMMARY_H
@@ -31,8 +31,9 @@ struct summary_row {
 	int64_t self[STATE_COUNT];
 	int64_t total[STATE_COUNT];  /* recursive functions count once a stack */
 	int64_t running[LEAF_COUNT]; /* self[STATE_RUNNING], by what was running */
-	int64_t waits;             /* times that a thread blocked with the function on its stack */
-	int64_t self_ns, total_ns; /* sums over the states */
+	int64_t waits;              /* times that a thread blocked with the function on its stack */
+	int64_t self_ns, total_ns;  /* sums over the states */
+	int64_t grown, grown_total; /* bytes of memory, charged as the time is */
 };
 
 /* self of a row, by the line that was being run; 0: not known. Sorted by row and line. */
@@ -40,6 +41,7 @@ struct summary_line {
 	uint32_t row;
 	int32_t line;
 	int64_t ns[STATE_COUNT];
+	int64_t grown;
 };
 
 /* Self time of a native row by the Python place that called it. By row, the largest first. */
@@ -50,23 +52,15 @@ struct summary_caller {
 	int64_t ns;
 };
 
-/* What the threads waited for in a charged row. The largest first. */
-struct summary_target {
-	uint32_t row;
-	enum state state;
-	const char *target;
-	int64_t ns;
-	int64_t waits;
-};
-
 struct summary {
 	struct summary_row *rows; /* the largest self time first */
 	struct summary_line *lines;
 	struct summary_caller *callers;
-	struct summary_target *targets;
-	uint32_t row_count, line_count, caller_count, target_count;
+	uint32_t row_count, line_count, caller_count;
 	int64_t states[STATE_COUNT]; /* of all threads, from their ledgers */
 	int64_t running[LEAF_COUNT];
+	int64_t grown;
+	bool grows;    /* the recording says where memory has grown */
 	char **labels; /* texts that the rows point to */
 	uint32_t label_count;
 };
@@ -78,6 +72,19 @@ void summary_free(struct summary *summary);
 /* The callers of a row: returns the first of *count; NULL: there are none. */
 const struct summary_caller *summary_callers(const struct summary *summary, uint32_t row,
 					     uint32_t *count);
+
+/* The lines of a row: returns the first of *count; NULL: there are none. */
+const struct summary_line *summary_lines(const struct summary *summary, uint32_t row,
+					 uint32_t *count);
+
+/* What stands in the place of a function's name where time is charged to a thread. */
+#define SUMMARY_NO_PYTHON "[no Python frame]"
+
+/*
+ * The garbage collections of all processes together, known as exactly as those of the one of which
+ * least is known.
+ */
+struct profile_gc gc_of_all(const struct profile *profile);
 
 int64_t states_sum(const int64_t states[STATE_COUNT]);
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Owns the verdict's arithmetic. Leaves its wording to verdict_text.c. */
+/* Owns what bounds the processes. Leaves the causes to causes.c, the wording to verdict_text.c. */
 #include "profile/verdict.h"
 
 #include <errno.h>
@@ -8,7 +8,6 @@
 
 #include "profile/table.h"
 
-#define NO_NAME     UINT32_MAX
 #define ACTIVE_PART 200 /* a thread that ran for 1/200 of its time did something */
 
 struct thread_time {
@@ -17,23 +16,11 @@ struct thread_time {
 	bool active;
 };
 
-/* How long the innermost frame of a cause was a native function, or one of a module. */
-struct native_time {
-	uint32_t cause; /* as numbered before the causes are sorted */
-	uint32_t module;
-	uint32_t name;    /* string, of the function; NO_NAME: for any of the module */
-	uint32_t example; /* a function of that name */
-	int64_t ns;
-};
-
 struct builder {
 	const struct profile *profile;
 	struct verdicts *verdicts;
 	struct table threads; /* by process and thread id */
 	struct thread_time *times;
-	struct table causes;
-	struct table natives; /* by cause, and function or module */
-	struct native_time *native_times;
 };
 
 /* Files of the standard library in which a thread waits for the work of another one. */
@@ -53,7 +40,7 @@ static bool is_handover_file(const char *path)
 	return false;
 }
 
-static bool is_handover(const struct profile *profile, const struct profile_sample *sample)
+bool verdict_is_handover(const struct profile *profile, const struct profile_sample *sample)
 {
 	const struct profile_function *function;
 	int64_t owner;
@@ -67,7 +54,7 @@ static bool is_handover(const struct profile *profile, const struct profile_samp
 	return is_handover_file(profile->strings[function->filename]);
 }
 
-static bool is_client_wait(const struct profile *profile, const struct profile_sample *sample)
+bool verdict_is_client_wait(const struct profile *profile, const struct profile_sample *sample)
 {
 	return sample->key.state == STATE_SOCKET &&
 	       target_is_client(profile->strings[sample->key.target]);
@@ -137,9 +124,9 @@ static int add_idle_waits(struct builder *builder)
 		sample = &profile->samples[at];
 		if (find_time(builder, sample->key.process, sample->key.tid, &time))
 			return -ENOMEM;
-		if (is_handover(profile, sample))
+		if (verdict_is_handover(profile, sample))
 			time->handover_ns += sample->ns;
-		if (is_client_wait(profile, sample))
+		if (verdict_is_client_wait(profile, sample))
 			time->clients_ns += sample->ns;
 	}
 	return 0;
@@ -187,182 +174,6 @@ static int add_thread(struct builder *builder, const struct profile_thread *thre
 	return 0;
 }
 
-/* The standard library, what was installed beside it, and what the interpreter brings along. */
-static bool is_library_file(const char *path)
-{
-	static const char *const parts[] = {"/lib/python3.", "/site-packages/", "/dist-packages/"};
-	size_t at;
-
-	for (at = 0; at < sizeof(parts) / sizeof(parts[0]); at++)
-		if (strstr(path, parts[at]))
-			return true;
-	return path[0] == '<' && strcmp(path, "<string>") && strcmp(path, "<stdin>");
-}
-
-/*
- * The function to name as the cause of a stack's time: the innermost that is the program's own. A
- * socket is read in socket.py whoever waits for it. -1: the stack has no Python function.
- */
-static int64_t cause_location(const struct profile *profile, uint32_t stack)
-{
-	const struct profile_stack *frames = &profile->stacks[stack];
-	uint32_t at, id;
-
-	for (at = 0; at < frames->depth; at++) {
-		const struct profile_function *function;
-
-		id = profile->stack_locations[frames->first + at];
-		function = &profile->functions[profile->locations[id].function];
-		if (function->kind == KIND_PYTHON &&
-		    !is_library_file(profile->strings[function->filename]))
-			return id;
-	}
-	return profile_stack_owner(profile, stack);
-}
-
-/* Whether a sample is part of a cause, and of which: fills what tells causes apart. */
-static bool cause_of(const struct profile *profile, const struct profile_sample *sample,
-		     struct cause *cause)
-{
-	int64_t owner = cause_location(profile, sample->key.stack);
-
-	memset(cause, 0, sizeof(*cause));
-	cause->native_function = -1;
-	cause->function = owner < 0 ? -1 : (int64_t)profile->locations[owner].function;
-	cause->thread = owner < 0 ? sample->key.thread : 0;
-	cause->column = state_column(sample->key.state);
-	if (cause->column == COLUMN_IO) {
-		cause->state = sample->key.state;
-		cause->target = sample->key.target;
-	}
-	return cause->column != COLUMN_IDLE && cause->column != COLUMN_OTHER &&
-	       sample->key.state != STATE_POLL && !is_handover(profile, sample) &&
-	       !is_client_wait(profile, sample);
-}
-
-static int add_native_time(struct builder *builder, const struct native_time *time)
-{
-	uint32_t id;
-	void *grown;
-	int added;
-
-	grown = array_grow(builder->native_times, builder->natives.count, sizeof(*time));
-	if (!grown)
-		return -ENOMEM;
-	builder->native_times = grown;
-	added = table_intern(&builder->natives, time, offsetof(struct native_time, example), &id,
-			     NULL);
-	if (added < 0)
-		return added;
-	if (added)
-		builder->native_times[id] = *time;
-	else
-		builder->native_times[id].ns += time->ns;
-	return 0;
-}
-
-/* Adds a sample that ran native code to what its innermost function and module had. */
-static int add_native(struct builder *builder, const struct profile_sample *sample, uint32_t cause)
-{
-	const struct profile *profile = builder->profile;
-	const struct profile_stack *stack = &profile->stacks[sample->key.stack];
-	struct native_time time = {.cause = cause, .ns = sample->ns};
-	const struct profile_function *function;
-	int result;
-
-	if (sample->key.state != STATE_RUNNING || sample->key.leaf != LEAF_NATIVE || !stack->depth)
-		return 0;
-	time.example = profile->locations[profile->stack_locations[stack->first]].function;
-	function = &profile->functions[time.example];
-	if (function->kind != KIND_NATIVE || profile_is_notice(profile, time.example))
-		return 0;
-	time.module = function->module;
-	time.name = function->name;
-	result = add_native_time(builder, &time);
-	time.name = NO_NAME;
-	return result || !time.module ? result : add_native_time(builder, &time);
-}
-
-/* Tells the causes which native function and module had at least half of their native time. */
-static void name_natives(struct builder *builder)
-{
-	const struct native_time *time;
-	struct cause *cause;
-	uint32_t at;
-
-	for (at = 0; at < builder->natives.count; at++) {
-		time = &builder->native_times[at];
-		cause = &builder->verdicts->causes[time->cause];
-		if (time->ns < cause->running[LEAF_NATIVE] - time->ns)
-			continue;
-		if (time->name == NO_NAME)
-			cause->native_module = time->module;
-		else if (cause->native_function < 0)
-			cause->native_function = time->example;
-	}
-}
-
-static int add_cause(struct builder *builder, const struct profile_sample *sample)
-{
-	struct verdicts *verdicts = builder->verdicts;
-	struct cause cause;
-	uint32_t id;
-	void *grown;
-	int added;
-
-	if (!cause_of(builder->profile, sample, &cause))
-		return 0;
-	grown = array_grow(verdicts->causes, verdicts->cause_count, sizeof(cause));
-	if (!grown)
-		return -ENOMEM;
-	verdicts->causes = grown;
-	added = table_intern(&builder->causes, &cause, offsetof(struct cause, ns), &id, NULL);
-	if (added < 0)
-		return added;
-	if (added)
-		verdicts->causes[verdicts->cause_count++] = cause;
-	verdicts->causes[id].ns += sample->ns;
-	verdicts->causes[id].waits += sample->waits;
-	if (sample->key.state == STATE_RUNNING)
-		verdicts->causes[id].running[sample->key.leaf] += sample->ns;
-	return add_native(builder, sample, id);
-}
-
-static int compare_causes(const void *left, const void *right)
-{
-	const struct cause *a = left, *b = right;
-
-	if (a->ns != b->ns)
-		return a->ns < b->ns ? 1 : -1;
-	return memcmp(a, b, offsetof(struct cause, ns));
-}
-
-static int add_causes(struct builder *builder)
-{
-	const struct profile *profile = builder->profile;
-	const struct profile_sample *sample;
-	struct thread_time *time;
-	uint32_t at;
-
-	for (at = 0; at < profile->sample_count; at++) {
-		sample = &profile->samples[at];
-		if (find_time(builder, sample->key.process, sample->key.tid, &time))
-			return -ENOMEM;
-		if (!time->active)
-			continue;
-		if (sample->key.state == STATE_RUNNING)
-			builder->verdicts->processes[sample->key.process]
-				.running[sample->key.leaf] += sample->ns;
-		if (add_cause(builder, sample))
-			return -ENOMEM;
-	}
-	name_natives(builder);
-	if (builder->verdicts->cause_count)
-		qsort(builder->verdicts->causes, builder->verdicts->cause_count,
-		      sizeof(struct cause), compare_causes);
-	return 0;
-}
-
 int64_t verdict_ns(const struct verdict *verdict)
 {
 	int64_t sum = 0;
@@ -373,11 +184,36 @@ int64_t verdict_ns(const struct verdict *verdict)
 	return sum;
 }
 
+/* Says of each sample whether its thread is active, and what ran in those that are. */
+static int mark_active(struct builder *builder)
+{
+	const struct profile *profile = builder->profile;
+	struct verdicts *verdicts = builder->verdicts;
+	const struct profile_sample *sample;
+	struct thread_time *time;
+	uint32_t at;
+
+	verdicts->active = calloc((size_t)profile->sample_count + 1, sizeof(*verdicts->active));
+	if (!verdicts->active)
+		return -ENOMEM;
+	for (at = 0; at < profile->sample_count; at++) {
+		sample = &profile->samples[at];
+		if (find_time(builder, sample->key.process, sample->key.tid, &time))
+			return -ENOMEM;
+		verdicts->active[at] = time->active;
+		if (time->active && sample->key.state == STATE_RUNNING)
+			verdicts->processes[sample->key.process].running[sample->key.leaf] +=
+				sample->ns;
+	}
+	return 0;
+}
+
 static int build(struct builder *builder)
 {
 	const struct profile *profile = builder->profile;
 	struct verdicts *verdicts = builder->verdicts;
 	uint32_t at;
+	int result;
 
 	verdicts->processes =
 		calloc((size_t)profile->process_count + 1, sizeof(*verdicts->processes));
@@ -388,7 +224,10 @@ static int build(struct builder *builder)
 			return -ENOMEM;
 	for (at = 0; at < profile->process_count; at++)
 		verdicts->ns += verdict_ns(&verdicts->processes[at]);
-	return add_causes(builder);
+	result = mark_active(builder);
+	if (!result)
+		result = exchanges_make(profile, verdicts->active, &verdicts->exchanges);
+	return result ? result : causes_make(profile, verdicts);
 }
 
 int verdicts_make(const struct profile *profile, struct verdicts **verdicts)
@@ -400,10 +239,7 @@ int verdicts_make(const struct profile *profile, struct verdicts **verdicts)
 	if (builder.verdicts)
 		result = build(&builder);
 	table_clear(&builder.threads);
-	table_clear(&builder.causes);
-	table_clear(&builder.natives);
 	free(builder.times);
-	free(builder.native_times);
 	if (result)
 		verdicts_free(builder.verdicts);
 	else
@@ -416,6 +252,8 @@ void verdicts_free(struct verdicts *verdicts)
 	if (!verdicts)
 		return;
 	free(verdicts->processes);
+	free(verdicts->active);
 	free(verdicts->causes);
+	exchanges_free(&verdicts->exchanges);
 	free(verdicts);
 }

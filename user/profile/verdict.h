@@ -17,6 +17,7 @@
 
 #include "profile/names.h"
 #include "profile/profile.h"
+#include "profile/exchanges.h"
 
 enum share {
 	SHARE_RUNNING,
@@ -54,18 +55,33 @@ struct cause {
 	/* What had at least half of running[LEAF_NATIVE], as the innermost frame. */
 	int64_t native_function; /* -1: no one function, or not known */
 	uint32_t native_module;  /* 0: no one module, or not known */
+	/* What had at least half of `ns`, likewise; 0: nothing. */
+	int32_t line;        /* in the function */
+	uint32_t gil_holder; /* string, see struct profile_key */
+	uint32_t waker;      /* string */
+	int64_t holder_ns, waker_ns;
+	int64_t exchange; /* in verdicts.exchanges: what these waits are part of; -1: none */
 };
 
 struct verdicts {
 	struct verdict *processes; /* one for each of profile.processes */
 	struct cause *causes;      /* the largest first; idleness, events and handover left out */
 	uint32_t cause_count;
-	int64_t ns; /* sum of all processes' shares */
+	struct exchanges exchanges;
+	bool *active; /* of each sample, whether its thread is */
+	int64_t ns;   /* sum of all processes' shares */
 };
 
 /* Stores verdicts, to be freed by verdicts_free(). Returns 0 or -ENOMEM. */
 int verdicts_make(const struct profile *profile, struct verdicts **verdicts);
 void verdicts_free(struct verdicts *verdicts);
+
+/* Fills in the causes of verdicts that have all else. Returns 0 or -ENOMEM. */
+int causes_make(const struct profile *profile, struct verdicts *verdicts);
+
+/* Whether a sample is a wait for other threads' work, or for the next request of a client. */
+bool verdict_is_handover(const struct profile *profile, const struct profile_sample *sample);
+bool verdict_is_client_wait(const struct profile *profile, const struct profile_sample *sample);
 
 /* The time that the shares are of. */
 int64_t verdict_ns(const struct verdict *verdict);

@@ -50,6 +50,9 @@ static int add_sample(struct lines *lines, const struct profile *profile,
 	void *grown;
 	int added;
 
+	/* What ran instead is not what was waited for. */
+	if (key.state == STATE_RUNNING || key.state == STATE_RUNQUEUE)
+		key.target = 0;
 	if (profile_stack_owner(profile, key.stack) < 0)
 		key.thread = sample->key.thread;
 	grown = array_grow(lines->items, lines->count, sizeof(*lines->items));

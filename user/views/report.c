@@ -20,7 +20,8 @@
 #define COLUMNS_DEFAULT 80
 #define LINES_DEFAULT   24 /* up to the end of the table */
 #define ROWS_MIN        5
-#define CAUSES_MAX      3
+#define TABLE_LINES     2  /* the table's own first and last line */
+#define NAME_WIDTH      30 /* of a name in a sentence */
 #define PLACE_MIN       12 /* columns left for a function in a narrow terminal */
 #define MEGABYTE        1e6
 
@@ -75,7 +76,7 @@ static void write_row(const struct report *report, uint32_t at)
 	for (column = 0; column < (report->other ? COLUMN_COUNT : COLUMN_OTHER); column++)
 		used += write_share(report, columns[column], row->total_ns, column);
 	used += fprintf(report->stream, " %7s ", text_number(number, row->waits));
-	report_place(report, &report->places[report->cause_count + at],
+	report_place(report, &report->places[at],
 		     report->columns > (size_t)used + PLACE_MIN ? report->columns - (size_t)used
 								: PLACE_MIN);
 	fputc('\n', report->stream);
@@ -224,27 +225,10 @@ static int choose_rows(struct report *report)
 	return report->rows ? 0 : -ENOMEM;
 }
 
-static void choose_causes(struct report *report)
+/* Spells the functions of the table, with files that cannot be mixed up. */
+static int name_rows(struct report *report)
 {
-	const struct verdicts *verdicts = report->verdicts;
-
-	while (report->cause_count < CAUSES_MAX && report->cause_count < verdicts->cause_count &&
-	       report_counts(verdicts->causes[report->cause_count].ns, verdicts->ns))
-		report->cause_count++;
-}
-
-static struct place cause_place(const struct profile *profile, const struct cause *cause)
-{
-	if (cause->function < 0)
-		return (struct place){.name = profile->strings[cause->thread],
-				      .file = "(no Python frame)"};
-	return report_function(profile, (uint32_t)cause->function);
-}
-
-/* Spells all functions that the report names, with files that cannot be mixed up. */
-static int name_places(struct report *report)
-{
-	uint32_t count = report->cause_count + report->row_count, at;
+	uint32_t count = report->row_count, at;
 	const char **paths = calloc((size_t)count + 1, sizeof(*paths));
 	const char **shorts = calloc((size_t)count + 1, sizeof(*shorts));
 	const struct summary_row *row;
@@ -252,19 +236,14 @@ static int name_places(struct report *report)
 
 	report->places = calloc((size_t)count + 1, sizeof(*report->places));
 	if (paths && shorts && report->places) {
-		for (at = 0; at < report->cause_count; at++)
-			report->places[at] =
-				cause_place(report->profile, &report->verdicts->causes[at]);
-		for (at = 0; at < report->row_count; at++) {
-			row = report->rows[at];
-			report->places[report->cause_count + at] = (struct place){
-				.name = row->name, .file = row->file, .line = row->line};
-		}
 		for (at = 0; at < count; at++)
-			paths[at] = report->places[at].file;
+			paths[at] = report->rows[at]->file;
 		result = paths_shorten(paths, count, shorts);
-		for (at = 0; at < count; at++)
-			report->places[at].short_file = shorts[at];
+		for (at = 0; at < count; at++) {
+			row = report->rows[at];
+			report->places[at] =
+				(struct place){row->name, row->file, row->line, shorts[at]};
+		}
 	}
 	free(paths);
 	free(shorts);
@@ -272,63 +251,110 @@ static int name_places(struct report *report)
 }
 
 /* How many rows fit so that the table ends on the line that it should. */
-static uint32_t fitting_rows(const struct report *report, const char *head)
+static uint32_t fitting_rows(const struct report *report, uint32_t head)
 {
-	uint32_t lines = 2, rows; /* the table's own first and last line */
+	uint32_t lines = head + TABLE_LINES, rows;
 
-	for (; *head; head++)
-		lines += *head == '\n';
 	rows = lines + ROWS_MIN < LINES_DEFAULT ? LINES_DEFAULT - lines : ROWS_MIN;
 	if (report->options->rows || rows > report->row_count)
 		return report->row_count;
 	return rows;
 }
 
-static int write_report(struct report *report)
+static uint32_t lines_of(const char *text)
 {
-	FILE *stream = report->stream;
-	char *head = NULL;
+	uint32_t lines = 0;
+
+	for (; *text; text++)
+		lines += *text == '\n';
+	return lines;
+}
+
+/* Stores the head, to be freed by the caller. */
+static int make_head(const struct report *report, char **head)
+{
+	struct report inner = *report;
+	char *text = NULL;
 	size_t size;
 	int result;
 
-	report->stream = open_memstream(&head, &size);
-	if (!report->stream)
+	inner.stream = open_memstream(&text, &size);
+	if (!inner.stream)
 		return -ENOMEM;
-	result = report_head(report);
-	if (fclose(report->stream) && !result)
+	result = report_head(&inner);
+	if (fclose(inner.stream) && !result)
 		result = -ENOMEM;
-	report->stream = stream;
-	if (!result) {
-		fputs(head, stream);
-		write_table(report, fitting_rows(report, head));
-		result = report_native(report);
-		if (!result)
-			result = write_foot(report);
+	if (result)
+		free(text);
+	else
+		*head = text;
+	return result;
+}
+
+/* Makes the head short enough for a few rows of the table, by leaving out what is not a cause. */
+static int make_fitting_head(struct report *report, char **head)
+{
+	int result = make_head(report, head);
+
+	while (!result && report->cause_count && !report->causes[report->cause_count - 1].cause &&
+	       lines_of(*head) + TABLE_LINES + ROWS_MIN > LINES_DEFAULT) {
+		report->cause_count--;
+		free(*head);
+		result = make_head(report, head);
 	}
+	return result;
+}
+
+static int write_report(struct report *report)
+{
+	char *head;
+	int result = make_fitting_head(report, &head);
+
+	if (result)
+		return result;
+	fputs(head, report->stream);
+	write_table(report, fitting_rows(report, lines_of(head)));
 	free(head);
-	return !result && ferror(stream) ? -EIO : result;
+	result = report_targets(report);
+	if (!result)
+		result = report_native(report);
+	if (!result)
+		result = report_holders(report);
+	if (!result)
+		result = report_rest(report);
+	if (!result)
+		result = write_foot(report);
+	return !result && ferror(report->stream) ? -EIO : result;
 }
 
 int view_report(const struct profile *profile, const struct view_options *options, FILE *stream)
 {
 	struct report report = {.profile = profile, .options = options, .stream = stream};
+	struct verdicts *verdicts = NULL;
 	int result;
 
 	report.columns = options->columns ? options->columns : COLUMNS_DEFAULT;
+	report.name_width = NAME_WIDTH;
 	result = summary_make(profile, &report.summary);
 	if (!result)
-		result = verdicts_make(profile, &report.verdicts);
+		result = verdicts_make(profile, &verdicts);
+	report.verdicts = verdicts;
+	if (!result)
+		result = waits_make(profile, report.verdicts->active, &report.waits);
 	if (!result) {
-		choose_causes(&report);
-		result = choose_rows(&report);
+		report_choose_causes(&report);
+		result = report_name_causes(&report);
 	}
 	if (!result)
-		result = name_places(&report);
+		result = choose_rows(&report);
+	if (!result)
+		result = name_rows(&report);
 	if (!result)
 		result = write_report(&report);
 	free(report.rows);
 	free(report.places);
+	waits_free(report.waits);
 	summary_free(report.summary);
-	verdicts_free(report.verdicts);
+	verdicts_free(verdicts);
 	return result;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Owns the report's head: each process with its verdict, then the causes. */
+/* Owns the report's head: each process with its verdict, and the whole of it. */
 #include "views/report.h"
 
 #include <errno.h>
@@ -7,138 +7,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "views/paths.h"
-#include "views/symbol_text.h"
 #include "views/text.h"
 
-#define PROCESSES_LONG   3 /* up to so many processes have a paragraph each */
-#define PROCESSES_SHORT  5 /* of more than that, so many have a line */
-#define CAUSE_NAME_WIDTH 30
-
-static void write_duration(FILE *stream, double seconds)
-{
-	if (seconds >= 1)
-		fprintf(stream, "%.1f s", seconds);
-	else if (seconds >= 1e-3)
-		fprintf(stream, "%.1f ms", seconds * 1e3);
-	else
-		fprintf(stream, "%.0f us", seconds * 1e6);
-}
-
-/* Writes a text that the caller has allocated. */
-static void write_taken(const struct report *report, const char *before, char *text)
-{
-	fputs(before, report->stream);
-	if (text)
-		report_text(report, text, CAUSE_NAME_WIDTH);
-	free(text);
-}
-
-/* Writes ", 0.9 s of it in C (deflate, libz.so.1)". */
-static void write_native(const struct report *report, int64_t ns, const struct cause *cause)
-{
-	const struct profile *profile = report->profile;
-	const char *module = profile->strings[profile->modules[cause->native_module].path];
-	const struct profile_function *function = NULL;
-
-	fprintf(report->stream, ", %.1f s of it in C", (double)ns / SECOND);
-	if (cause->native_function >= 0) {
-		function = &profile->functions[cause->native_function];
-		module = profile_code_file(profile, (uint32_t)cause->native_function);
-		write_taken(report, " (", symbol_text(profile->strings[function->name]));
-		if (symbol_is_offset(profile->strings[function->name], module))
-			module = "";
-	}
-	if (*module)
-		write_taken(report, function ? ", " : " (", module_text(path_name(module)));
-	if (function || *module)
-		fputc(')', report->stream);
-}
-
-static void write_cpu_cause(const struct report *report, const struct cause *cause)
-{
-	int64_t native = cause->running[LEAF_NATIVE], kernel = cause->running[LEAF_KERNEL];
-	int64_t running = 0;
-	FILE *stream = report->stream;
-	int leaf;
-
-	for (leaf = 0; leaf < LEAF_COUNT; leaf++)
-		running += cause->running[leaf];
-	fprintf(stream, "burns %.1f s of CPU", (double)running / SECOND);
-	if (report_counts(native, running))
-		write_native(report, native, cause);
-	if (report_counts(kernel, running))
-		fprintf(stream, ", %.1f s%s in the kernel", (double)kernel / SECOND,
-			report_counts(native, running) ? "" : " of it");
-	if (report_counts(cause->ns - running, cause->ns))
-		fprintf(stream, ", and waits %.1f s for a CPU",
-			(double)(cause->ns - running) / SECOND);
-}
-
-static void write_wait_cause(const struct report *report, const struct cause *cause)
-{
-	static const char *const objects[STATE_COUNT] = {
-		[STATE_SOCKET] = "on sockets",
-		[STATE_FILE] = "on files",
-		[STATE_PIPE] = "on pipes",
-		[STATE_FAULT] = "for page faults",
-	};
-	const char *target = report->profile->strings[cause->target];
-	char number[TEXT_NUMBER_BYTES], *escaped;
-	FILE *stream = report->stream;
-
-	fprintf(stream, "waits %.1f s ", (double)cause->ns / SECOND);
-	escaped = text_escape(target);
-	if (cause->column == COLUMN_GIL)
-		fputs("for the GIL", stream);
-	else if (cause->column == COLUMN_LOCK)
-		fputs("for locks", stream);
-	else if (*target && escaped)
-		fprintf(stream, "on %s", escaped);
-	else
-		fputs(objects[cause->state], stream);
-	free(escaped);
-	if (cause->waits) {
-		fprintf(stream, ": %s wait%s of ", text_number(number, cause->waits),
-			cause->waits == 1 ? "" : "s");
-		write_duration(stream, (double)cause->ns / (double)cause->waits / SECOND);
-	}
-}
-
-/* Writes "1. list_orders views.py:41 waits 6.2 s on 127.0.0.1:5432: 8 140 waits of 0.8 ms". */
-static int write_cause(const struct report *report, uint32_t at)
-{
-	const struct cause *cause = &report->verdicts->causes[at];
-	struct report inner = *report;
-	char *text = NULL;
-	size_t size;
-
-	inner.stream = open_memstream(&text, &size);
-	if (!inner.stream)
-		return -ENOMEM;
-	fprintf(inner.stream, "%" PRIu32 ". ", at + 1);
-	if (cause->function < 0)
-		fputs("thread ", inner.stream);
-	report_text(&inner, report->places[at].name, CAUSE_NAME_WIDTH);
-	if (*report->places[at].short_file) {
-		fputc(' ', inner.stream);
-		report_text(&inner, report->places[at].short_file, CAUSE_NAME_WIDTH);
-		if (report->places[at].line > 0)
-			fprintf(inner.stream, ":%" PRId32, report->places[at].line);
-	}
-	fputc(' ', inner.stream);
-	if (cause->column == COLUMN_CPU)
-		write_cpu_cause(&inner, cause);
-	else
-		write_wait_cause(&inner, cause);
-	if (fclose(inner.stream)) {
-		free(text);
-		return -ENOMEM;
-	}
-	text_wrap(report->stream, text, 2, 5, report->columns);
-	free(text);
-	return 0;
-}
+#define PROCESSES_LONG  3 /* up to so many processes have a paragraph each */
+#define PROCESSES_SHORT 5 /* of more than that, so many have a line */
+#define NAME_WIDTH      30
 
 /* Writes a sentence of the verdict, its first word bold. */
 static int write_sentence(const struct report *report, char *text, bool bold)
@@ -174,20 +47,38 @@ static void write_title(const struct report *report, const struct profile_proces
 	fputc('\n', report->stream);
 }
 
+/* "10.0 s, 2 of 14 threads active, 99.9 % accounted for; 1 234 samples, 0 lost." */
+static char *process_text(const struct report *report, const struct verdict *verdict)
+{
+	char accounted[48] = "", *basis = NULL, *text = NULL;
+	bool alone = report->profile->process_count == 1;
+
+	if (verdict->existed_ns > 0)
+		snprintf(accounted, sizeof(accounted), ", %.1f %% accounted for",
+			 (double)verdict->charged_ns * 100 / (double)verdict->existed_ns);
+	if (alone) {
+		basis = report_basis(report);
+		if (!basis)
+			return NULL;
+	}
+	if (asprintf(&text, "%.1f s, %" PRIu32 " of %" PRIu32 " thread%s active%s%s%s.",
+		     (double)report->profile->facts.duration_ns / SECOND, verdict->active,
+		     verdict->threads, verdict->threads == 1 ? "" : "s", accounted,
+		     alone ? "; " : "", alone ? basis : "") < 0)
+		text = NULL;
+	free(basis);
+	return text;
+}
+
 static int write_process(const struct report *report, uint32_t at)
 {
 	const struct verdict *verdict = &report->verdicts->processes[at];
 	int result;
 
 	write_title(report, &report->profile->processes[at]);
-	fprintf(report->stream, "  %.1f s, %" PRIu32 " of %" PRIu32 " thread%s active",
-		(double)report->profile->facts.duration_ns / SECOND, verdict->active,
-		verdict->threads, verdict->threads == 1 ? "" : "s");
-	if (verdict->existed_ns > 0)
-		fprintf(report->stream, ", %.1f %% accounted for",
-			(double)verdict->charged_ns * 100 / (double)verdict->existed_ns);
-	fputs(".\n", report->stream);
-	result = write_sentence(report, verdict_text(verdict), true);
+	result = write_sentence(report, process_text(report, verdict), false);
+	if (!result)
+		result = write_sentence(report, verdict_text(verdict), true);
 	if (!result)
 		result = write_sentence(report, verdict_waited_text(verdict), false);
 	return result;
@@ -259,7 +150,7 @@ static int write_process_line(const struct report *report, uint32_t at)
 	const struct profile_process *process = &report->profile->processes[at];
 	char *verdict = verdict_text(&report->verdicts->processes[at]);
 	char *command = text_escape(report->profile->strings[process->command]);
-	char *name = command ? text_shorten(command, CAUSE_NAME_WIDTH) : NULL;
+	char *name = command ? text_shorten(command, NAME_WIDTH) : NULL;
 	char *line = NULL;
 	int result = -ENOMEM;
 
@@ -301,6 +192,28 @@ static int write_processes(const struct report *report)
 	return result;
 }
 
+static int write_cause(const struct report *report, uint32_t at)
+{
+	char *text = report_cause(report, at);
+
+	if (!text)
+		return -ENOMEM;
+	text_wrap(report->stream, text, 2, 5, report->columns);
+	free(text);
+	return 0;
+}
+
+static int write_basis(const struct report *report)
+{
+	char *basis = report_basis(report);
+
+	if (!basis)
+		return -ENOMEM;
+	fprintf(report->stream, "  From %s.\n", basis);
+	free(basis);
+	return 0;
+}
+
 int report_head(const struct report *report)
 {
 	uint32_t at;
@@ -308,6 +221,8 @@ int report_head(const struct report *report)
 
 	for (at = 0; at < report->cause_count && !result; at++)
 		result = write_cause(report, at);
+	if (!result && report->profile->process_count > 1)
+		result = write_basis(report);
 	fputc('\n', report->stream);
 	return result;
 }

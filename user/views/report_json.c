@@ -8,51 +8,20 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <jansson.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "profile/names.h"
 #include "profile/summary.h"
 #include "profile/verdict.h"
+#include "profile/waits.h"
+#include "views/json_parts.h"
+#include "views/report.h"
 
-#define SECOND 1e9
-#define DIGITS 15 /* of a real number: all that a double keeps */
+#define NAME_WIDTH 1000 /* columns */
+#define DIGITS     15   /* of a real number: all that a double keeps */
 
-/*
- * Functions here return a new reference, or NULL where memory ran out; NULL as a part makes the
- * whole NULL.
- */
-
-/* Moves `value` into the object. */
-static json_t *put(json_t *object, const char *key, json_t *value)
-{
-	if (!object) {
-		json_decref(value);
-		return NULL;
-	}
-	if (!value || json_object_set_new(object, key, value)) {
-		json_decref(object);
-		return NULL;
-	}
-	return object;
-}
-
-static json_t *append(json_t *array, json_t *value)
-{
-	if (!array) {
-		json_decref(value);
-		return NULL;
-	}
-	if (!value || json_array_append_new(array, value)) {
-		json_decref(array);
-		return NULL;
-	}
-	return array;
-}
-
-static json_t *seconds(int64_t ns)
-{
-	return json_real((double)ns / SECOND);
-}
+/* Functions here return a new reference or NULL, see json_parts.h. */
 
 static json_t *json_states(const int64_t ns[STATE_COUNT])
 {
@@ -61,7 +30,7 @@ static json_t *json_states(const int64_t ns[STATE_COUNT])
 
 	for (state = 0; state < STATE_COUNT; state++)
 		if (ns[state])
-			object = put(object, state_name(state), seconds(ns[state]));
+			object = json_put(object, state_name(state), json_seconds(ns[state]));
 	return object;
 }
 
@@ -71,25 +40,49 @@ static json_t *json_running(const int64_t ns[LEAF_COUNT])
 	int leaf;
 
 	for (leaf = 0; leaf < LEAF_COUNT; leaf++)
-		object = put(object, leaf_name(leaf), seconds(ns[leaf]));
+		object = json_put(object, leaf_name(leaf), json_seconds(ns[leaf]));
 	return object;
 }
 
+/* Moves a text into the array; NULL: there was no memory for it. */
+static json_t *append_text(json_t *array, char *text)
+{
+	array = json_append(array, text ? json_string(text) : NULL);
+	free(text);
+	return array;
+}
+
+/* The sentences on the processes, in their order; then the causes, and what all that rests on. */
 static json_t *json_verdict(const struct profile *profile, const struct verdicts *verdicts)
 {
+	const struct view_options options = {0};
+	struct report report = {.profile = profile, .options = &options, .name_width = NAME_WIDTH};
 	json_t *array = json_array();
-	char *text, *waited;
+	char *text, *waited, *basis;
 	uint32_t at;
 
 	for (at = 0; at < profile->process_count; at++) {
 		text = verdict_text(&verdicts->processes[at]);
 		waited = verdict_waited_text(&verdicts->processes[at]);
-		array = append(array, text && waited ? json_sprintf("%s%s%s", text,
-								    *waited ? " " : "", waited)
-						     : NULL);
+		array = json_append(array, text && waited ? json_sprintf("%s%s%s", text,
+									 *waited ? " " : "", waited)
+							  : NULL);
 		free(text);
 		free(waited);
 	}
+	report.verdicts = verdicts;
+	report_choose_causes(&report);
+	if (report_name_causes(&report)) {
+		json_decref(array);
+		return NULL;
+	}
+	for (at = 0; at < report.cause_count; at++)
+		array = append_text(array, report_cause(&report, at));
+	basis = report_basis(&report);
+	array = json_append(array, basis ? json_sprintf("From %s, in %.1f s.", basis,
+							(double)profile->facts.duration_ns / SECOND)
+					 : NULL);
+	free(basis);
 	return array;
 }
 
@@ -97,8 +90,17 @@ static json_t *json_thread(const struct profile *profile, const struct profile_t
 {
 	return json_pack("{s:I,s:s,s:o,s:o}", "tid", (json_int_t)thread->tid, "name",
 			 profile->strings[thread->name], "seconds",
-			 seconds(thread->end_ns - thread->start_ns), "states",
+			 json_seconds(thread->end_ns - thread->start_ns), "states",
 			 json_states(thread->ns));
+}
+
+static json_t *json_process(const struct profile *profile, const struct profile_process *process)
+{
+	json_t *object = json_pack("{s:I,s:s,s:s,s:[]}", "pid", (json_int_t)process->pid, "command",
+				   profile->strings[process->command], "python",
+				   profile->strings[process->python], "threads");
+
+	return json_put_gc(object, &process->gc);
 }
 
 static json_t *json_processes(const struct profile *profile)
@@ -107,12 +109,7 @@ static json_t *json_processes(const struct profile *profile)
 	uint32_t at;
 
 	for (at = 0; at < profile->process_count; at++)
-		array = append(array,
-			       json_pack("{s:I,s:s,s:s,s:[]}", "pid",
-					 (json_int_t)profile->processes[at].pid, "command",
-					 profile->strings[profile->processes[at].command], "python",
-					 profile->strings[profile->processes[at].python],
-					 "threads"));
+		array = json_append(array, json_process(profile, &profile->processes[at]));
 	for (at = 0; at < profile->thread_count && array; at++) {
 		threads = json_object_get(json_array_get(array, profile->threads[at].process),
 					  "threads");
@@ -146,7 +143,7 @@ static json_t *json_lines(const struct summary *summary, uint32_t row, uint32_t 
 
 	for (; *next < summary->line_count && summary->lines[*next].row == row; (*next)++) {
 		snprintf(key, sizeof(key), "%" PRId32, summary->lines[*next].line);
-		object = put(object, key, json_states(summary->lines[*next].ns));
+		object = json_put(object, key, json_states(summary->lines[*next].ns));
 	}
 	return object;
 }
@@ -163,22 +160,44 @@ static json_t *put_native(json_t *object, const struct profile *profile,
 	function = &profile->functions[row->function];
 	build_id = profile->strings[profile->modules[function->module].build_id];
 	if (*build_id)
-		object = put(object, "build_id", json_string(build_id));
+		object = json_put(object, "build_id", json_string(build_id));
 	if (function->filename && strcmp(profile->strings[function->filename], row->file) != 0)
-		object = put(object, "source", json_string(profile->strings[function->filename]));
+		object = json_put(object, "source",
+				  json_string(profile->strings[function->filename]));
 	return object;
+}
+
+/* Adds by how much memory has grown in a row, and in its lines. */
+static json_t *put_growth(json_t *object, const struct summary *summary, uint32_t row)
+{
+	const struct summary_line *lines;
+	json_t *grown = json_object();
+	uint32_t at, count;
+	char key[16];
+
+	lines = summary_lines(summary, row, &count);
+	for (at = 0; at < count; at++) {
+		snprintf(key, sizeof(key), "%" PRId32, lines[at].line);
+		if (lines[at].grown)
+			grown = json_put(grown, key, json_integer(lines[at].grown));
+	}
+	object = json_put(object, "grown_bytes", json_integer(summary->rows[row].grown));
+	object =
+		json_put(object, "grown_total_bytes", json_integer(summary->rows[row].grown_total));
+	return json_put(object, "grown_lines", grown);
 }
 
 static json_t *json_functions(const struct profile *profile, const struct summary *summary)
 {
 	const struct summary_row *row;
 	json_t *array = json_array(), *function, *lines;
+	bool gc = summary->running[LEAF_GC] || gc_of_all(profile).source != GC_UNKNOWN;
 	uint32_t at, next = 0;
 
 	for (at = 0; at < summary->row_count; at++) {
 		row = &summary->rows[at];
 		lines = json_lines(summary, at, &next);
-		if (!row->total_ns && !row->waits) {
+		if (!row->total_ns && !row->waits && !row->grown_total) {
 			json_decref(lines);
 			continue;
 		}
@@ -186,31 +205,15 @@ static json_t *json_functions(const struct profile *profile, const struct summar
 				     row->file, "line", (int)row->line, "kind",
 				     kind_name(row->kind), "class", row_class(row));
 		function = put_native(function, profile, row);
-		function = put(function, "self", json_states(row->self));
-		function = put(function, "total", json_states(row->total));
-		function = put(function, "running", json_running(row->running));
-		function = put(function, "waits", json_integer(row->waits));
-		array = append(array, put(function, "lines", lines));
-	}
-	return array;
-}
-
-static json_t *json_targets(const struct summary *summary)
-{
-	const struct summary_target *target;
-	const struct summary_row *row;
-	json_t *array = json_array();
-	uint32_t at;
-
-	for (at = 0; at < summary->target_count; at++) {
-		target = &summary->targets[at];
-		row = &summary->rows[target->row];
-		array = append(array,
-			       json_pack("{s:s,s:s,s:i,s:s,s:s,s:I,s:o}", "function", row->name,
-					 "file", row->file, "line", (int)row->line, "state",
-					 state_name(target->state), "target", target->target,
-					 "waits", (json_int_t)target->waits, "seconds",
-					 seconds(target->ns)));
+		function = json_put(function, "self", json_states(row->self));
+		function = json_put(function, "total", json_states(row->total));
+		function = json_put(function, "running", json_running(row->running));
+		function = json_put(function, "waits", json_integer(row->waits));
+		if (gc)
+			function = json_put(function, "gc_s", json_seconds(row->running[LEAF_GC]));
+		if (summary->grows)
+			function = put_growth(function, summary, at);
+		array = json_append(array, json_put(function, "lines", lines));
 	}
 	return array;
 }
@@ -221,8 +224,8 @@ static json_t *json_lost(const struct profile_facts *facts)
 	int loss;
 
 	for (loss = 0; loss < LOSS_COUNT; loss++)
-		object = put(object, loss_name(loss),
-			     json_integer((json_int_t)(facts->lost[loss] & INT64_MAX)));
+		object = json_put(object, loss_name(loss),
+				  json_integer((json_int_t)(facts->lost[loss] & INT64_MAX)));
 	return object;
 }
 
@@ -244,63 +247,69 @@ static json_t *json_environment(const struct profile *profile)
 
 	for (at = 0; at < sizeof(texts) / sizeof(texts[0]); at++)
 		if (texts[at].text)
-			object = put(object, texts[at].key,
-				     json_string(profile->strings[texts[at].text]));
-	return put(object, "start_unix_s", seconds(facts->start_unix_ns));
+			object = json_put(object, texts[at].key,
+					  json_string(profile->strings[texts[at].text]));
+	return json_put(object, "start_unix_s", json_seconds(facts->start_unix_ns));
 }
 
 static json_t *json_profiler(const struct profile_facts *facts)
 {
-	json_t *profiler = json_pack("{s:o,s:I,s:I}", "cpu_s", seconds(facts->profiler_cpu_ns),
+	json_t *profiler = json_pack("{s:o,s:I,s:I}", "cpu_s", json_seconds(facts->profiler_cpu_ns),
 				     "rss_bytes", (json_int_t)facts->profiler_rss_bytes, "samples",
 				     (json_int_t)(facts->captured & INT64_MAX));
 
 	if (!facts->tables)
 		return profiler;
-	return put(profiler, "native",
-		   json_pack("{s:I,s:I,s:I,s:o}", "tables", (json_int_t)facts->tables,
-			     "table_bytes", (json_int_t)facts->table_bytes, "source_bytes",
-			     (json_int_t)facts->table_source_bytes, "tables_ready_s",
-			     seconds(facts->tables_ready_ns)));
+	return json_put(profiler, "native",
+			json_pack("{s:I,s:I,s:I,s:o}", "tables", (json_int_t)facts->tables,
+				  "table_bytes", (json_int_t)facts->table_bytes, "source_bytes",
+				  (json_int_t)facts->table_source_bytes, "tables_ready_s",
+				  json_seconds(facts->tables_ready_ns)));
 }
 
 static json_t *json_report(const struct profile *profile, const struct summary *summary,
-			   const struct verdicts *verdicts)
+			   const struct verdicts *verdicts, const struct waits *waits)
 {
 	const struct profile_facts *facts = &profile->facts;
-	json_t *totals = put(json_object(), "states", json_states(summary->states));
-	json_t *report = put(json_object(), "duration_s", seconds(facts->duration_ns));
+	json_t *totals = json_put(json_object(), "states", json_states(summary->states));
+	json_t *report = json_put(json_object(), "duration_s", json_seconds(facts->duration_ns));
 
-	totals = put(totals, "running", json_running(summary->running));
-	report = put(report, "rate_hz", json_integer(facts->rate_hz));
-	report = put(report, "verdict", json_verdict(profile, verdicts));
-	report = put(report, "processes", json_processes(profile));
-	report = put(report, "totals", totals);
-	report = put(report, "functions", json_functions(profile, summary));
-	report = put(report, "targets", json_targets(summary));
-	report = put(report, "lost", json_lost(facts));
-	report = put(report, "profiler", json_profiler(facts));
-	return put(report, "environment", json_environment(profile));
+	totals = json_put(totals, "running", json_running(summary->running));
+	report = json_put(report, "rate_hz", json_integer(facts->rate_hz));
+	report = json_put(report, "verdict", json_verdict(profile, verdicts));
+	report = json_put(report, "processes", json_processes(profile));
+	report = json_put(report, "totals", totals);
+	report = json_put(report, "functions", json_functions(profile, summary));
+	report = json_put_waits(report, profile, waits);
+	report = json_put_repeats(report, profile, &verdicts->exchanges);
+	report = json_put_all_gc(report, profile);
+	report = json_put(report, "lost", json_lost(facts));
+	report = json_put(report, "profiler", json_profiler(facts));
+	return json_put(report, "environment", json_environment(profile));
 }
 
 int view_json(const struct profile *profile, const struct view_options *options, FILE *stream)
 {
 	struct summary *summary = NULL;
 	struct verdicts *verdicts = NULL;
+	struct waits *waits = NULL;
 	json_t *report = NULL;
 	int result;
 
 	result = summary_make(profile, &summary);
 	if (!result)
 		result = verdicts_make(profile, &verdicts);
+	if (!result)
+		result = waits_make(profile, verdicts->active, &waits);
 	if (!result) {
-		report = json_report(profile, summary, verdicts);
+		report = json_report(profile, summary, verdicts, waits);
 		result = report ? 0 : -ENOMEM;
 	}
 	if (!result && (json_dumpf(report, stream, JSON_INDENT(1) | JSON_REAL_PRECISION(DIGITS)) ||
 			fputc('\n', stream) == EOF))
 		result = -EIO;
 	json_decref(report);
+	waits_free(waits);
 	verdicts_free(verdicts);
 	summary_free(summary);
 	return result;

@@ -13,13 +13,12 @@
 #include "views/paths.h"
 #include "views/symbol_text.h"
 
-#define HEAD           "native code"
-#define ROWS_DEFAULT   5
-#define MATTER_PERCENT 1  /* of the time of all active threads: below it the table says nothing */
-#define GAP            2  /* columns between the function and its caller */
-#define PLACES_MIN     40 /* columns for both; in less there is only the function */
-#define CALLER_PART    45 /* percent of the room that a long caller gets */
-#define SHARE_WIDTH    5  /* columns of "100% " */
+#define HEAD         "native code"
+#define ROWS_DEFAULT 5
+#define GAP          2  /* columns between the function and its caller */
+#define PLACES_MIN   40 /* columns for both; in less there is only the function */
+#define CALLER_PART  45 /* percent of the room that a long caller gets */
+#define SHARE_WIDTH  5  /* columns of "100% " */
 
 struct native_row {
 	const struct summary_row *row;
@@ -49,6 +48,12 @@ static int compare_rows(const void *left, const void *right)
 	return a->row < b->row ? -1 : a->row > b->row;
 }
 
+/* The collector's time is told apart, and its frames are no code. */
+static bool is_collection(const struct summary_row *row)
+{
+	return !*row->file && !strncmp(row->name, "<gc ", 4);
+}
+
 static int find_rows(struct native_table *table)
 {
 	const struct summary *summary = table->report->summary;
@@ -61,7 +66,7 @@ static int find_rows(struct native_table *table)
 	for (at = 0; at < summary->row_count; at++) {
 		row = &summary->rows[at];
 		if (row->function < 0 || row->kind != KIND_NATIVE ||
-		    row->self[STATE_RUNNING] <= 0 ||
+		    row->self[STATE_RUNNING] <= 0 || is_collection(row) ||
 		    profile_is_notice(table->report->profile, (uint32_t)row->function))
 			continue;
 		table->cpu_ns += row->self[STATE_RUNNING];
@@ -300,8 +305,7 @@ int report_native(const struct report *report)
 	uint32_t at;
 	int result = find_rows(&table);
 
-	if (!result && table.count &&
-	    (double)table.cpu_ns * 100 >= (double)report->verdicts->ns * MATTER_PERCENT) {
+	if (!result && table.count && report_matters(report, table.cpu_ns)) {
 		result = name_rows(&table);
 		if (!result)
 			write_table(&table);

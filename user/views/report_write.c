@@ -6,9 +6,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "profile/holders.h"
+#include "views/paths.h"
 #include "views/text.h"
 
 #define COUNTS_PERCENT 5 /* less than this of the whole is not worth naming */
+#define MATTER_PERCENT 1 /* of the time of all active threads: below it a table says nothing */
 
 void report_colour(const struct report *report, enum colour which)
 {
@@ -90,6 +93,28 @@ struct place report_function(const struct profile *profile, uint32_t function)
 	return (struct place){.name = profile->strings[profile->functions[function].name],
 			      .file = profile_code_file(profile, function),
 			      .line = profile->functions[function].start_line};
+}
+
+char *label_text(const char *label)
+{
+	char *text = NULL, *path;
+	size_t name, file;
+	int32_t line;
+	int length;
+
+	label_split(label, &name, &file, &line);
+	if (!file)
+		return asprintf(&text, "thread %s", label) < 0 ? NULL : text;
+	path = strndup(label + name + 2, file);
+	length = path ? asprintf(&text, "%.*s %s:%" PRId32, (int)name, label, path_name(path), line)
+		      : -1;
+	free(path);
+	return length < 0 ? NULL : text;
+}
+
+bool report_matters(const struct report *report, int64_t ns)
+{
+	return ns > 0 && (double)ns * 100 >= (double)report->verdicts->ns * MATTER_PERCENT;
 }
 
 bool report_counts(int64_t part, int64_t whole)
