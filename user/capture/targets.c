@@ -23,6 +23,7 @@ struct target {
 	bool described;
 	enum target_mode mode;
 	struct collection_watch collections;
+	struct process_config config; /* as the kernel side has it, or is to get it */
 	bool ended;
 	bool python;
 	int64_t retry_ms; /* CLOCK_MONOTONIC at which to look again; 0: no need */
@@ -38,6 +39,7 @@ struct targets {
 	uint32_t count;
 	uint32_t room;
 	uint32_t next_index;
+	bool begun;
 	char notices[4096];
 };
 
@@ -141,9 +143,25 @@ static int target_configure(struct targets *targets, struct target *target,
 	target->python = interpreter != NULL;
 	if (!error)
 		error = target_register(targets, target, &config);
-	if (!error)
+	target->config = config;
+	if (!error && targets->begun)
 		error = session_set_process(targets->session, target->process.pid, &config);
 	return error;
+}
+
+int targets_begin(struct targets *targets, struct error *error)
+{
+	uint32_t i;
+	int result = 0;
+
+	for (i = 0; !result && i < targets->count; i++)
+		result =
+			session_set_process(targets->session, (uint32_t)targets->all[i].process.pid,
+					    &targets->all[i].config);
+	targets->begun = true;
+	return result ? error_set(error, result, "cannot record %d: %s",
+				  targets->all[i - 1].process.pid, strerror(-result))
+		      : 0;
 }
 
 /* Records of the new program may follow at once, and get a process of the profile to go to. */

@@ -35,6 +35,12 @@ void targets_free(struct targets *targets);
 int targets_add(struct targets *targets, pid_t pid, enum target_mode mode, struct error *error);
 
 /*
+ * Has the kernel side know the processes that were taken on: threads that begin from now on are
+ * recorded. Those taken on later are known at once. Returns 0 or -errno.
+ */
+int targets_begin(struct targets *targets, struct error *error);
+
+/*
  * Looks again for the interpreter of processes that have none yet, if it is time to. To be called
  * often; it costs nothing when there is nothing to do.
  */

@@ -73,8 +73,9 @@ void unwinder_free(struct unwinder *unwinder)
 
 	if (!unwinder)
 		return;
-	HASH_ITER (hh, unwinder->spaces, space, next)
+	HASH_ITER (hh, unwinder->spaces, space, next) {
 		space_free(unwinder, space);
+	}
 	range_lists_free(unwinder->lists);
 	free(unwinder);
 }
@@ -323,8 +324,9 @@ static int batch_publish(struct unwinder *unwinder, const struct batch *batch)
 	}
 	unwinder->costs.files += batch->module_count;
 	unwinder->costs.table_bytes += batch->count * sizeof(*batch->blocks);
-	HASH_ITER (hh, unwinder->spaces, space, next)
+	HASH_ITER (hh, unwinder->spaces, space, next) {
 		space->incomplete = true;
+	}
 	return 0;
 }
 

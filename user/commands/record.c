@@ -302,7 +302,9 @@ static int capture_begin(struct recording *recording, struct error *error)
 		return result;
 	native_prepare(recording, NATIVE_BEFORE_MS);
 	recording->start_ns = now_ns();
-	result = session_start(recording->session, error);
+	result = targets_begin(recording->targets, error);
+	if (!result)
+		result = session_start(recording->session, error);
 	if (!result)
 		result = session_enroll(recording->session, error);
 	if (!result && recording->arguments->command)
