@@ -93,6 +93,11 @@ static __always_inline int cfa_place(const struct native_walk *walk)
 		caller->cfa = register_read(subject_task(walk->subject), rule->addend) +
 			      (__s64)rule->short_offset;
 		return 0;
+	case UNWIND_SP_RETURN:
+		if (state->count)
+			break;
+		caller->cfa = base + (__s64)rule->short_offset;
+		return 0;
 	case UNWIND_PLT:
 		caller->cfa = base + WORD_BYTES;
 		if ((state->at.ip & 15) >= (__u64)rule->offset)
@@ -122,6 +127,19 @@ static __always_inline void frame_pointer_place(struct native_state *state)
 		state->at.fp = 0;
 }
 
+/* The same of a rule with the return address in a register. */
+static __always_inline int caller_load_register(struct native_walk *walk)
+{
+	struct native_state *state = &walk->scratch->native;
+	struct native_caller *caller = &state->caller;
+
+	if (caller->fp_at && stack_word(walk->scratch, caller->fp_at, &state->at.fp, walk->subject))
+		return LOSS_NATIVE_UNREADABLE;
+	state->at.ip = register_read(subject_task(walk->subject), state->rule.addend);
+	state->at.sp = caller->cfa;
+	return 0;
+}
+
 /*
  * Applies the rule: state->at becomes the caller's. Returns 0, or the loss for which it cannot;
  * then state->at.sp is what it was.
@@ -142,9 +160,12 @@ static __always_inline int caller_load(struct native_walk *walk)
 		caller->cfa += state->word;
 	}
 	frame_pointer_place(state);
-	/* A leaf may not have moved its stack pointer; a handler may run on a stack of its own. */
-	if (state->rule.cfa != UNWIND_SIGNAL && caller->cfa <= state->at.sp)
+	/* A handler may run on a stack of its own. */
+	if (state->rule.cfa != UNWIND_SIGNAL &&
+	    caller->cfa < state->at.sp + (state->rule.cfa != UNWIND_SP_RETURN))
 		return LOSS_NATIVE_INVALID;
+	if (state->rule.cfa == UNWIND_SP_RETURN)
+		return caller_load_register(walk);
 	if (!caller->ip_at)
 		caller->ip_at = caller->cfa - WORD_BYTES;
 	if ((caller->fp_at &&

@@ -50,6 +50,8 @@ enum unwind_cfa {
 	UNWIND_FP_LOADED, /* CFA = word at (frame pointer + short_offset) + addend */
 	UNWIND_REGISTER,  /* CFA = register `addend`, by its DWARF number, + short_offset: innermost
 			   * frame only, the callers' registers are not followed */
+	UNWIND_SP_RETURN, /* CFA = stack pointer + short_offset, and the return address is in
+			   * register `addend`: innermost frame only */
 	UNWIND_PLT,       /* CFA = stack pointer + 8, and 8 more from byte `offset` of each 16 on */
 	UNWIND_SIGNAL,    /* a signal's frame, in which the kernel has put all registers */
 };

@@ -5,6 +5,7 @@
 #   check       all of it, on a fresh Debian machine too      unit, bpf-test, e2e, fuzz, lint   parts
 #   demo        build, record a real workload, show the report
 #   bench       what profiling costs                          bench-peers   the same of others
+#   compare-stacks  native stacks against another unwinder
 # FUZZ_SECONDS: per fuzzer, default 10. E2E_ARGUMENTS: for pytest (`-k waits`).
 
 PYTHON ?= /usr/bin/python3
@@ -155,9 +156,31 @@ lint: $(SKELETON) $(PROTOBUF).h
 # End-to-end tests against every interpreter there is. They compare with clocks on a machine that is
 # shared, on kernels that do not report every switch: what fails is recorded and compared once more,
 # and both runs are shown.
-e2e: $(PROGRAM)
+e2e: $(PROGRAM) $(BUILD)/tests/unwind/compare
 	@$(PYTHON) -B -m pytest tests/e2e $(E2E_ARGUMENTS) || { \
 		echo "once more, what failed:"; $(PYTHON) -B -m pytest tests/e2e --last-failed $(E2E_ARGUMENTS); }
+
+# Stacks, compared with libdwfl's: `make compare-stacks` for a table of many programs, COMPARE_ARGUMENTS
+# for compare_stacks.py (`-k perl -n 100000`). A short version is one of the end-to-end tests.
+COMPARE := $(BUILD)/tests/unwind/compare
+WALK := $(BUILD)/generated/walk.skel.h
+
+$(BUILD)/tests/unwind/walk.bpf.o: tests/unwind/walk.bpf.c
+	$(call quiet,BPF,$<)mkdir -p $(@D) && $(CLANG) $(BPF_CFLAGS) -Itests/unwind -MD -MP -c -o $@ $<
+
+$(BUILD)/tests/unwind/walk.o: $(BUILD)/tests/unwind/walk.bpf.o
+	$(call quiet,BPFLINK,$@)$(BPFTOOL) gen object $@ $<
+
+$(WALK): $(BUILD)/tests/unwind/walk.o
+	$(call quiet,SKELETON,$@)mkdir -p $(@D) && $(BPFTOOL) gen skeleton $< name walk > $@.new && mv $@.new $@
+
+$(COMPARE): $(wildcard tests/unwind/*.[ch]) $(LIBRARY) $(WALK)
+	$(call quiet,CC,$@)mkdir -p $(@D) && $(CC) $(ALL_CFLAGS) -Itests/unwind -o $@ \
+		$(filter tests/unwind/%.c,$(filter-out %.bpf.c,$^)) $(LIBRARY) $(LIBS)
+
+.PHONY: compare-stacks
+compare-stacks: $(PROGRAM) $(COMPARE)
+	@PYEBPF_BUILD=$(abspath $(BUILD)) $(PYTHON) -B tests/unwind/compare_stacks.py $(COMPARE_ARGUMENTS)
 
 # In a make of its own: what the Makefile asks the compiler is asked after it is installed.
 check: install-dependencies

@@ -21,7 +21,7 @@ from measure import (KernelStatistics, Pyebpf, Target, harness, interpreters, pe
 VERSIONS = [(3, 9), (3, 10), (3, 11), (3, 12), (3, 13), (3, 14), (3, 15)]
 RATES = [99, 999]
 DEPTHS = [20, 200]
-LEVELS = 6  # of callbacks
+LEVELS = 4  # of callbacks
 
 
 def table(title, head, rows):

@@ -154,8 +154,23 @@ static void check_register_outside(struct made_native *native)
 	run_expect_losses(native->run, LOSS_NATIVE_UNKNOWN, 1, -1);
 }
 
+/* A return address that is in a register, with nothing of the frame on the stack. */
+static void check_return_register(struct made_native *native)
+{
+	uint64_t inner = made_function(native, rule_loaded(UNWIND_SP_RETURN, 0, 5));
+	uint64_t outer = made_function(native, rule_end);
+	const uint64_t words[2] = {native_word(inner), native_caller_word(outer)};
+
+	native->at.ip = inner;
+	native->at.numbered[5] = outer + CALL_AT;
+	made_native_run(native);
+	expect_native(native->run, NO_PYTHON, 2, words);
+	run_expect_losses(native->run, -1);
+}
+
 static void test_register(void **state)
 {
+	made_native_each(state, check_return_register);
 	made_native_each(state, check_register);
 	made_native_each(state, check_register_outside);
 }

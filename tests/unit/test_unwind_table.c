@@ -376,11 +376,26 @@ static void frame_pointer_convert(Dwarf_Frame *frame, struct unwind_rule *rule)
 	}
 }
 
+/* The return address is in a register, as in vfork(). */
+static void return_register_convert(int number, struct unwind_rule *rule)
+{
+	int32_t offset = rule->offset;
+
+	if (rule->cfa != UNWIND_SP) {
+		*rule = (struct unwind_rule){.cfa = UNWIND_UNKNOWN};
+		return;
+	}
+	rule->cfa = UNWIND_SP_RETURN;
+	rule->short_offset = (int16_t)offset;
+	rule->addend = (int16_t)number;
+}
+
 /* The rule that libdw's words stand for. */
 static struct unwind_rule rule_convert(Dwarf_Frame *frame)
 {
 	struct unwind_rule rule = {.cfa = UNWIND_UNKNOWN};
 	Dwarf_Op memory[3], *operations;
+	int return_register = -1;
 	bool signal = false;
 	int64_t offset;
 	size_t count;
@@ -391,10 +406,14 @@ static struct unwind_rule rule_convert(Dwarf_Frame *frame)
 		return (struct unwind_rule){.cfa = UNWIND_SIGNAL};
 	if (!count && operations)
 		return (struct unwind_rule){.cfa = UNWIND_END};
-	if (!is_at_cfa(operations, count, &offset) || offset != -8)
+	if (count == 1 && operations[0].atom == DW_OP_regx)
+		return_register = (int)operations[0].number;
+	else if (!is_at_cfa(operations, count, &offset) || offset != -8)
 		return rule;
 	assert_int_equal(dwarf_frame_cfa(frame, &operations, &count), 0);
 	cfa_convert(operations, count, &rule);
+	if (return_register >= 0)
+		return_register_convert(return_register, &rule);
 	if (rule.cfa != UNWIND_UNKNOWN)
 		frame_pointer_convert(frame, &rule);
 	return rule;

@@ -34,12 +34,8 @@
 #define RATE_LIMIT      10000
 #define DRAIN_MS        100
 #define PROGRESS_MS     500
-/*
- * Unwind tables of most processes are ready before the first sample. Those of large ones must not
- * keep it waiting, but come before what ends a recording is loaded, which takes longer.
- */
-#define NATIVE_BEFORE_MS 30
-#define NATIVE_FIRST_MS  500
+/* Unwind tables come before what ends a recording is loaded, which takes longer. */
+#define NATIVE_FIRST_MS 500
 
 struct record_arguments {
 	pid_t pids[PROCESSES_LIMIT];
@@ -300,7 +296,6 @@ static int capture_begin(struct recording *recording, struct error *error)
 
 	if (result)
 		return result;
-	native_prepare(recording, NATIVE_BEFORE_MS);
 	recording->start_ns = now_ns();
 	result = targets_begin(recording->targets, error);
 	if (!result)

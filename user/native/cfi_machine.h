@@ -32,8 +32,9 @@ enum cfi_place_kind {
 	CFI_PLACE_UNSPECIFIED,
 	CFI_PLACE_SAME,
 	CFI_PLACE_UNDEFINED,
-	CFI_PLACE_CFA,      /* saved at CFA + offset */
-	CFI_PLACE_REGISTER, /* saved at register + offset */
+	CFI_PLACE_CFA,         /* saved at CFA + offset */
+	CFI_PLACE_REGISTER,    /* saved at register + offset */
+	CFI_PLACE_IN_REGISTER, /* is the value of another register */
 	CFI_PLACE_NOT_KEPT,
 };
 

@@ -99,6 +99,16 @@ static void place_set_kind(struct run *run, uint64_t number, enum cfi_place_kind
 	place_set(run, number, &place);
 }
 
+static void place_set_register(struct run *run, uint64_t number)
+{
+	uint64_t other = cursor_read_unsigned(&run->cursor);
+	const struct cfi_place place = {.kind = other <= UINT32_MAX ? CFI_PLACE_IN_REGISTER
+								    : CFI_PLACE_NOT_KEPT,
+					.number = (uint32_t)other};
+
+	place_set(run, number, &place);
+}
+
 static void place_set_cfa(struct run *run, uint64_t number, uint64_t units)
 {
 	const struct cfi_place place = {.kind = CFI_PLACE_CFA, .offset = factored(run, units)};
@@ -278,6 +288,8 @@ static bool place_instruction(struct run *run, uint8_t code)
 		place_set_kind(run, cursor_read_unsigned(cursor), CFI_PLACE_SAME);
 		return true;
 	case DW_CFA_register:
+		place_set_register(run, cursor_read_unsigned(cursor));
+		return true;
 	case DW_CFA_val_offset:
 	case DW_CFA_val_offset_sf:
 		place_set_kind(run, cursor_read_unsigned(cursor), CFI_PLACE_NOT_KEPT);

@@ -184,6 +184,20 @@ static bool is_signal_frame(const struct cfi_state *state)
 	       saved_by_kernel(&state->places[CFI_RETURN_ADDRESS], REG_RIP);
 }
 
+/* As in vfork(), which takes its return address off the stack that the child will use too. */
+static struct unwind_rule return_register_rule(const struct cfi_state *state)
+{
+	struct unwind_rule rule = {.cfa = UNWIND_SP_RETURN,
+				   .short_offset = (int16_t)state->cfa.offset,
+				   .addend = (int16_t)state->places[CFI_RETURN_ADDRESS].number};
+
+	if (state->cfa.kind != CFI_VALUE_REGISTER || state->cfa.number != REGISTER_RSP ||
+	    !fits_s16(state->cfa.offset) || state->places[CFI_RETURN_ADDRESS].number > REGISTER_R15)
+		return (struct unwind_rule){.cfa = UNWIND_UNKNOWN};
+	frame_pointer_rule(&state->places[CFI_FRAME_POINTER], &rule);
+	return rule;
+}
+
 struct unwind_rule cfi_machine_rule(const struct cfi_state *state, bool signal)
 {
 	const struct unwind_rule unknown = {.cfa = UNWIND_UNKNOWN};
@@ -194,6 +208,8 @@ struct unwind_rule cfi_machine_rule(const struct cfi_state *state, bool signal)
 		return (struct unwind_rule){.cfa = UNWIND_END};
 	if (signal && is_signal_frame(state))
 		return (struct unwind_rule){.cfa = UNWIND_SIGNAL};
+	if (!signal && return_address->kind == CFI_PLACE_IN_REGISTER)
+		return return_register_rule(state);
 	if (signal || return_address->kind != CFI_PLACE_CFA || return_address->offset != -WORD ||
 	    !cfa_rule(&state->cfa, &rule))
 		return unknown;
