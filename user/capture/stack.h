@@ -43,7 +43,4 @@ struct stack_interpreter {
 int stack_make(struct stack_maker *maker, const struct sample_record *sample,
 	       const struct stack_interpreter *interpreter, uint32_t *stack, uint32_t *leaf);
 
-/* The sample's native frames. */
-const uint64_t *sample_native(const struct sample_record *sample);
-
 #endif
