@@ -127,19 +127,6 @@ static __always_inline void frame_pointer_place(struct native_state *state)
 		state->at.fp = 0;
 }
 
-/* The same of a rule with the return address in a register. */
-static __always_inline int caller_load_register(struct native_walk *walk)
-{
-	struct native_state *state = &walk->scratch->native;
-	struct native_caller *caller = &state->caller;
-
-	if (caller->fp_at && stack_word(walk->scratch, caller->fp_at, &state->at.fp, walk->subject))
-		return LOSS_NATIVE_UNREADABLE;
-	state->at.ip = register_read(subject_task(walk->subject), state->rule.addend);
-	state->at.sp = caller->cfa;
-	return 0;
-}
-
 /*
  * Applies the rule: state->at becomes the caller's. Returns 0, or the loss for which it cannot;
  * then state->at.sp is what it was.
@@ -164,13 +151,13 @@ static __always_inline int caller_load(struct native_walk *walk)
 	if (state->rule.cfa != UNWIND_SIGNAL &&
 	    caller->cfa < state->at.sp + (state->rule.cfa != UNWIND_SP_RETURN))
 		return LOSS_NATIVE_INVALID;
-	if (state->rule.cfa == UNWIND_SP_RETURN)
-		return caller_load_register(walk);
 	if (!caller->ip_at)
 		caller->ip_at = caller->cfa - WORD_BYTES;
-	if ((caller->fp_at &&
-	     stack_word(walk->scratch, caller->fp_at, &state->at.fp, walk->subject)) ||
-	    stack_word(walk->scratch, caller->ip_at, &state->at.ip, walk->subject))
+	if (caller->fp_at && stack_word(walk->scratch, caller->fp_at, &state->at.fp, walk->subject))
+		return LOSS_NATIVE_UNREADABLE;
+	if (state->rule.cfa == UNWIND_SP_RETURN)
+		state->at.ip = register_read(subject_task(walk->subject), state->rule.addend);
+	else if (stack_word(walk->scratch, caller->ip_at, &state->at.ip, walk->subject))
 		return LOSS_NATIVE_UNREADABLE;
 	state->at.sp = caller->cfa;
 	return 0;
@@ -266,6 +253,7 @@ static __always_inline long native_break(struct native_walk *walk, int loss)
 static __always_inline int range_load(struct native_walk *walk, __u64 address)
 {
 	struct native_state *state = &walk->scratch->native;
+
 	if (address >= state->range.start && address < state->range.end)
 		return 0;
 	if (!range_find(walk->space, address, &state->range))

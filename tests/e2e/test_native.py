@@ -235,6 +235,7 @@ def possible():
     """All stacks of Python functions that the workload can have, to their innermost ends."""
     yield [THREAD]
     yield ROOT[:3] + ["is_set"]
+    yield WARM_UP + ["is_set"]
     yield ROOT[:3] + ["calibrate", "measure", "late"]
     for clock in ("cpu", "runqueue"):
         yield ROOT + ["__enter__", clock]

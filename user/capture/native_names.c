@@ -7,10 +7,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <uthash.h>
 
+#include "clock.h"
 #include "native/perf_map.h"
+#include "path.h"
 #include "python/glue.h"
 
 #define UNMAPPED       "[code that is not mapped]"
@@ -44,14 +45,6 @@ struct native_names {
 	struct known_place *places;
 	struct generator *generators;
 };
-
-static int64_t now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec * 1000LL + now.tv_nsec / 1000000;
-}
 
 struct native_names *native_names_new(struct profile *profile, const struct modules *modules,
 				      const struct unwinder *unwinder, bool lines)
@@ -116,9 +109,9 @@ static const char *generated_name(struct native_names *names, uint32_t pid, uint
 		return NULL;
 	if (generator->map)
 		name = perf_map_find(generator->map, address, start);
-	if (name || (generator->read_ms && now_ms() - generator->read_ms < MAP_REFRESH_MS))
+	if (name || (generator->read_ms && clock_now_ms() - generator->read_ms < MAP_REFRESH_MS))
 		return name;
-	generator->read_ms = now_ms();
+	generator->read_ms = clock_now_ms();
 	if (perf_map_read(&generator->process, &map))
 		return NULL;
 	perf_map_free(generator->map);
@@ -164,13 +157,6 @@ static int generated_place(struct native_names *names, uint32_t pid, uint64_t ad
 			    place);
 }
 
-static const char *base_name(const char *path)
-{
-	const char *slash = strrchr(path, '/');
-
-	return slash ? slash + 1 : path;
-}
-
 static int module_place_fill(struct native_names *names, struct module *module, uint64_t address,
 			     struct native_place *place)
 {
@@ -189,7 +175,7 @@ static int module_place_fill(struct native_names *names, struct module *module, 
 		error = profile_module(names->profile, path, build_id, &function.module);
 	if (error)
 		return error;
-	snprintf(unnamed, sizeof(unnamed), "%.400s+0x%" PRIx64, base_name(module->path),
+	snprintf(unnamed, sizeof(unnamed), "%.400s+0x%" PRIx64, path_base_name(module->path),
 		 found.start);
 	location.line = found.source ? found.line : 0;
 	place->file = module->number;

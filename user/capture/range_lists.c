@@ -8,8 +8,9 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
+
+#include "clock.h"
 
 #define CLASS_COUNT      9  /* 1 << 8 blocks hold UNWIND_RANGES_MAX ranges */
 #define CHUNK_BLOCKS_MIN 32 /* of the first chunk: 16 KiB; each is twice the one before */
@@ -36,14 +37,6 @@ struct range_lists {
 	uint64_t bytes;
 	struct room_queue queues[CLASS_COUNT];
 };
-
-static int64_t now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec * 1000LL + now.tv_nsec / 1000000;
-}
 
 struct range_lists *range_lists_new(struct session *session, uint32_t *chunk_count)
 {
@@ -124,7 +117,7 @@ static bool queue_take(struct room_queue *queue, struct unwind_place *place)
 	if (!queue->count)
 		return false;
 	room = &queue->rooms[queue->first];
-	if (room->free_ms > now_ms())
+	if (room->free_ms > clock_now_ms())
 		return false;
 	*place = room->place;
 	queue->first = (queue->first + 1) % queue->size;
@@ -208,7 +201,7 @@ void range_lists_give(struct range_lists *lists, struct range_list *list)
 
 	if (list->place.chunk && (queue->count < queue->size || !queue_grow(queue))) {
 		queue->rooms[(queue->first + queue->count) % queue->size] =
-			(struct room){.place = list->place, .free_ms = now_ms() + REST_MS};
+			(struct room){.place = list->place, .free_ms = clock_now_ms() + REST_MS};
 		queue->count++;
 	}
 	memset(list, 0, sizeof(*list));

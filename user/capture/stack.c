@@ -22,7 +22,7 @@ struct joining {
 	bool working;    /* frames up to the first call of the loop are only its work */
 };
 
-const uint64_t *sample_native(const struct sample_record *sample)
+static const uint64_t *sample_native(const struct sample_record *sample)
 {
 	return (const uint64_t *)(const void *)(sample->frames +
 						sample->python_count * sizeof(struct python_frame));

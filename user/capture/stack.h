@@ -46,7 +46,4 @@ int stack_make(struct stack_maker *maker, const struct sample_record *sample,
 /* Whether a sample is of something that happened in no time: messages, or growth of memory. */
 bool sample_is_event(const struct sample_record *sample);
 
-/* The sample's native frames. */
-const uint64_t *sample_native(const struct sample_record *sample);
-
 #endif

@@ -9,6 +9,7 @@
 #include <time.h>
 
 #include "capture/collections.h"
+#include "clock.h"
 #include "python/interpreter.h"
 #include "target/process.h"
 
@@ -42,14 +43,6 @@ struct targets {
 	bool begun;
 	char notices[4096];
 };
-
-static int64_t now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec * 1000LL + now.tv_nsec / 1000000;
-}
 
 /* Adds the line `process PID: TEXT`. */
 static void notice_add(struct targets *targets, pid_t pid, const char *text)
@@ -180,7 +173,7 @@ static void target_exec(struct targets *targets, struct target *target, uint32_t
 		error = target_register(targets, target, &config);
 	if (error)
 		notice_add(targets, target->process.pid, strerror(-error));
-	target->retry_ms = now_ms();
+	target->retry_ms = clock_now_ms();
 }
 
 /* The process runs another program now, or none any more. */
@@ -243,7 +236,7 @@ static int target_inspect(struct target *target, struct interpreter *interpreter
 
 	for (;;) {
 		error = interpreter_inspect(&target->process, interpreter, &target->last);
-		if (error != -EAGAIN || now_ms() >= deadline_ms)
+		if (error != -EAGAIN || clock_now_ms() >= deadline_ms)
 			return error;
 		nanosleep(&pause, NULL);
 	}
@@ -278,7 +271,7 @@ int targets_add(struct targets *targets, pid_t pid, enum target_mode mode, struc
 	if (result)
 		return error_set(error, result, "cannot attach to %d: %s", pid, target->last.text);
 	if (mode == TARGET_MUST_BE_PYTHON) {
-		result = target_inspect(target, &interpreter, now_ms() + START_WAIT_MS);
+		result = target_inspect(target, &interpreter, clock_now_ms() + START_WAIT_MS);
 		if (result) {
 			error_set(error, result, "cannot attach to %d: %s", pid, target->last.text);
 			goto fail;
@@ -309,7 +302,7 @@ static void target_look(struct targets *targets, struct target *target)
 		return;
 	}
 	if (error) {
-		target->retry_ms = now_ms() + (error == -EAGAIN ? RETRY_MS : LATE_RETRY_MS);
+		target->retry_ms = clock_now_ms() + (error == -EAGAIN ? RETRY_MS : LATE_RETRY_MS);
 		return;
 	}
 	error = target_configure(targets, target, &interpreter);
@@ -338,7 +331,7 @@ void targets_finish(struct targets *targets)
 
 void targets_poll(struct targets *targets)
 {
-	int64_t now = now_ms();
+	int64_t now = clock_now_ms();
 	uint32_t i;
 
 	for (i = 0; i < targets->count; i++)
@@ -348,7 +341,7 @@ void targets_poll(struct targets *targets)
 
 int targets_poll_timeout(const struct targets *targets)
 {
-	int64_t now = now_ms(), least = -1;
+	int64_t now = clock_now_ms(), least = -1;
 	uint32_t i;
 
 	for (i = 0; i < targets->count; i++) {

@@ -5,12 +5,13 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 #include <uthash.h>
 
 #include "capture/range_lists.h"
+#include "clock.h"
 #include "native/unwind_table.h"
+#include "path.h"
 
 /* A recorded process. */
 struct space {
@@ -35,14 +36,6 @@ struct unwinder {
 	bool work;            /* there is something to do */
 	struct unwinder_costs costs;
 };
-
-static int64_t now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec * 1000LL + now.tv_nsec / 1000000;
-}
 
 struct unwinder *unwinder_new(struct session *session, struct modules *modules)
 {
@@ -228,9 +221,8 @@ static int space_publish(struct unwinder *unwinder, struct space *space)
 /* The interpreter and the C library are in nearly every stack. */
 static bool module_is_urgent(const struct module *module)
 {
-	const char *name = strrchr(module->path, '/');
+	const char *name = path_base_name(module->path);
 
-	name = name ? name + 1 : module->path;
 	return !strncmp(name, "python", 6) || !strncmp(name, "libpython", 9) ||
 	       !strncmp(name, "libc.", 5) || !strncmp(name, "libc-", 5) || !strncmp(name, "ld-", 3);
 }
@@ -262,7 +254,6 @@ static int batch_append(struct batch *batch, struct module *module,
 	       table->block_count * sizeof(*table->blocks));
 	module->place.block = batch->count;
 	module->source_bytes = table->source_bytes;
-	module->table_bytes = table->block_count * sizeof(*table->blocks);
 	batch->count += table->block_count;
 	return 0;
 }
@@ -290,7 +281,8 @@ static int batch_fill(struct unwinder *unwinder, struct batch *batch, int64_t de
 	int error = 0;
 
 	for (pass = 0; pass < 2; pass++) {
-		for (i = unwinder->tabled + 1; i <= count && !error && now_ms() < deadline; i++) {
+		for (i = unwinder->tabled + 1; i <= count && !error && clock_now_ms() < deadline;
+		     i++) {
 			struct module *module = modules_find(unwinder->modules, (uint16_t)i);
 
 			if (!module->table_tried && (pass || module_is_urgent(module)))
@@ -339,7 +331,7 @@ static bool spaces_refresh(struct unwinder *unwinder, int64_t deadline)
 	HASH_ITER (hh, unwinder->spaces, space, next) {
 		if (!space->changed && !space->incomplete)
 			continue;
-		if (now_ms() >= deadline) {
+		if (clock_now_ms() >= deadline) {
 			more = true;
 			continue;
 		}
@@ -377,7 +369,7 @@ static bool tables_make(struct unwinder *unwinder, int64_t deadline)
 
 bool unwinder_poll(struct unwinder *unwinder)
 {
-	int64_t deadline = now_ms() + UNWINDER_SLICE_MS;
+	int64_t deadline = clock_now_ms() + UNWINDER_SLICE_MS;
 	bool more;
 
 	if (!unwinder->work)
@@ -385,7 +377,7 @@ bool unwinder_poll(struct unwinder *unwinder)
 	more = spaces_refresh(unwinder, deadline);
 	unwinder->work = tables_make(unwinder, deadline) || more;
 	if (!unwinder->work && !unwinder->costs.ready_ns)
-		unwinder->costs.ready_ns = (uint64_t)now_ms() * 1000000;
+		unwinder->costs.ready_ns = (uint64_t)clock_now_ms() * 1000000;
 	return unwinder->work;
 }
 

@@ -12,6 +12,8 @@
 
 #include <linux/limits.h>
 
+#include "path.h"
+
 int output_open(const char *path, struct output *output, struct error *error)
 {
 	struct output opened = {.created = access(path, F_OK) != 0};
@@ -66,10 +68,9 @@ static int output_replace(const struct output *output, const void *bytes, size_t
 static int refuge_write(const char *directory, const struct output *output, const void *bytes,
 			size_t size, char path[PATH_MAX])
 {
-	const char *name = strrchr(output->path, '/');
+	const char *name = path_base_name(output->path);
 	int descriptor, error;
 
-	name = name ? name + 1 : output->path;
 	if ((size_t)snprintf(path, PATH_MAX, "%s/XXXXXX-%s", directory, name) >= PATH_MAX)
 		return -ENAMETOOLONG;
 	descriptor = mkostemps(path, strlen(name) + 1, O_CLOEXEC);

@@ -15,7 +15,6 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "capture/facts.h"
@@ -24,6 +23,7 @@
 #include "capture/session.h"
 #include "capture/targets.h"
 #include "capture/unwinder.h"
+#include "clock.h"
 #include "commands/arguments.h"
 #include "commands/child.h"
 #include "commands/output.h"
@@ -173,14 +173,6 @@ static const struct argp argp = {
 	       "them: the recording goes to a file, its report to the terminal.",
 };
 
-static uint64_t now_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec * 1000000000ULL + now.tv_nsec;
-}
-
 /* From here on signals that end a recording are read from a descriptor. */
 static int signals_take(struct recording *recording, struct error *error)
 {
@@ -284,9 +276,10 @@ static int targets_take(struct recording *recording, struct error *error)
 /* Makes unwind tables for so long, or until all files have theirs. */
 static void native_prepare(struct recording *recording, uint32_t ms)
 {
-	uint64_t deadline = now_ns() + ms * 1000000ULL;
+	uint64_t deadline = clock_now_ns() + ms * 1000000ULL;
 
-	while (recording->unwinder && unwinder_poll(recording->unwinder) && now_ns() < deadline)
+	while (recording->unwinder && unwinder_poll(recording->unwinder) &&
+	       clock_now_ns() < deadline)
 		session_consume(recording->session);
 }
 
@@ -296,7 +289,7 @@ static int capture_begin(struct recording *recording, struct error *error)
 
 	if (result)
 		return result;
-	recording->start_ns = now_ns();
+	recording->start_ns = clock_now_ns();
 	result = targets_begin(recording->targets, error);
 	if (!result)
 		result = session_start(recording->session, error);
@@ -323,7 +316,8 @@ static void progress_show(struct recording *recording)
 		sum += lost[reason];
 	fprintf(stderr,
 		"\r\033[Krecording: %.0f s, %" PRIu64 " samples, %" PRIu64 " lost. Ctrl-C ends it.",
-		(now_ns() - recording->start_ns) / 1e9, recorder_samples(recording->recorder), sum);
+		(clock_now_ns() - recording->start_ns) / 1e9, recorder_samples(recording->recorder),
+		sum);
 	recording->progress_shown = true;
 }
 
@@ -337,7 +331,7 @@ static void progress_clear(struct recording *recording)
 /* Milliseconds to sleep: until it is time to drain, for the targets, or for the end. */
 static int loop_timeout(const struct recording *recording, uint64_t end_ns)
 {
-	uint64_t now = now_ns();
+	uint64_t now = clock_now_ns();
 	int timeout = DRAIN_MS, targets = targets_poll_timeout(recording->targets);
 
 	if (targets >= 0 && targets < timeout)
@@ -370,9 +364,9 @@ static void capture_run(struct recording *recording)
 			unwinder_poll(recording->unwinder);
 		if (descriptors[1].revents || !targets_alive(recording->targets))
 			return;
-		if (end_ns && now_ns() >= end_ns)
+		if (end_ns && clock_now_ns() >= end_ns)
 			return;
-		if (now_ns() >= progress_ns) {
+		if (clock_now_ns() >= progress_ns) {
 			progress_show(recording);
 			progress_ns += PROGRESS_MS * 1000000ULL;
 		}
@@ -382,7 +376,7 @@ static void capture_run(struct recording *recording)
 static int capture_end(struct recording *recording, struct error *error)
 {
 	struct profile *profile = recording->profile;
-	uint64_t end_ns = now_ns();
+	uint64_t end_ns = clock_now_ns();
 	int result = session_finish(recording->session, error);
 
 	if (result)
@@ -488,7 +482,8 @@ static void recording_remark(struct recording *recording)
 int command_record(int argc, char **argv)
 {
 	struct record_arguments arguments = {.rate_hz = RATE_DEFAULT, .native = true};
-	struct recording recording = {.arguments = &arguments, .signals = -1, .begin_ns = now_ns()};
+	struct recording recording = {
+		.arguments = &arguments, .signals = -1, .begin_ns = clock_now_ns()};
 	struct error error = {""};
 	int result, written;
 

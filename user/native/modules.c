@@ -13,6 +13,7 @@
 #include <uthash.h>
 
 #include "native/cfi.h"
+#include "path.h"
 #include "profile/utf8.h"
 
 #define VDSO         "[vdso]"
@@ -156,11 +157,11 @@ static bool path_is_runtime(const char *path)
 {
 	static const char *const names[] = {"libc.",       "libc-",       "libm.",  "libm-",
 					    "libpthread.", "libpthread-", "libdl.", "ld-"};
-	const char *name = strrchr(path, '/');
+	const char *name = path_base_name(path);
 	size_t i;
 
-	for (i = 0; name && i < sizeof(names) / sizeof(names[0]); i++)
-		if (!strncmp(name + 1, names[i], strlen(names[i])))
+	for (i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (!strncmp(name, names[i], strlen(names[i])))
 			return true;
 	return !strcmp(path, VDSO);
 }
@@ -245,7 +246,7 @@ int modules_take(struct modules *modules, const struct process *process,
 	/* Paths differ between mount namespaces, and inodes between file systems of one number. */
 	snprintf(key, sizeof(key), "%" PRIx32 ":%" PRIx32 " %" PRIu64 " %.48s",
 		 mapping->device_major, mapping->device_minor, mapping->inode,
-		 strrchr(mapping->path, '/') ? strrchr(mapping->path, '/') : mapping->path);
+		 path_base_name(mapping->path));
 	found = key_find(modules, key);
 	if (!found) {
 		error = module_identify(modules, process, mapping, &found);

@@ -26,7 +26,6 @@ struct module {
 	struct elf_file elf;
 	char *path;                /* as the process that mapped it first sees it; valid UTF-8 */
 	char *build_id;            /* in hexadecimal, "" if it has none */
-	uint64_t table_bytes;      /* of its unwind table, once made */
 	uint64_t source_bytes;     /* of its .eh_frame */
 	struct unwind_place place; /* of its table, see include/unwind.h */
 	bool runtime;              /* the C library or its loader, which everything uses */
