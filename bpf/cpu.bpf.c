@@ -41,11 +41,11 @@ int sample_cpu(struct sampled_registers *registers)
 	sampling.sample->state = STATE_RUNNING;
 	sampling.sample->ns = period_ns;
 	sampling.sample->leaf = leaf_find(task, registers);
+	sample_add_stack(&sampling, thread, task, OWN_THREAD);
 	if (sampling.sample->leaf == LEAF_KERNEL)
 		sample_add_kernel(sampling.sample,
-				  bpf_get_stack(registers, sampling.sample->kernel,
-						sizeof(sampling.sample->kernel), 0));
-	sample_add_stack(&sampling, thread, task, OWN_THREAD);
+				  bpf_get_stack(registers, sample_kernel_room(sampling.sample),
+						KERNEL_FRAMES_BYTES, 0));
 	sample_end(&sampling);
 	return 0;
 }

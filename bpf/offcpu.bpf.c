@@ -88,10 +88,10 @@ static __always_inline void thread_return(void *context)
 	}
 	if (!sample_begin(&sampling, SCRATCH_OFFCPU, task)) {
 		sample_add_wait(sampling.sample, thread, task);
-		sample_add_kernel(sampling.sample,
-				  bpf_get_stack(context, sampling.sample->kernel,
-						sizeof(sampling.sample->kernel), 0));
 		sample_add_stack(&sampling, thread, task, OWN_THREAD);
+		sample_add_kernel(sampling.sample,
+				  bpf_get_stack(context, sample_kernel_room(sampling.sample),
+						KERNEL_FRAMES_BYTES, 0));
 		sample_add_others(&sampling, thread, task, OWN_THREAD);
 		sample_end(&sampling);
 	}

@@ -24,7 +24,7 @@ static __always_inline int sample_begin(struct sampling *sampling, __u32 slot,
 	if (scratch_acquire(slot, &sampling->scratch, &sampling->sample))
 		return -1;
 	sample = sampling->sample;
-	__builtin_memset(sample, 0, offsetof(struct sample_record, kernel));
+	__builtin_memset(sample, 0, offsetof(struct sample_record, frames));
 	sample->head.kind = RECORD_SAMPLE;
 	sample->head.pid = task->tgid;
 	sample->tid = task->pid;
@@ -35,6 +35,22 @@ static __always_inline int sample_begin(struct sampling *sampling, __u32 slot,
 	BPF_CORE_READ_STR_INTO(&sample->comm, task, comm);
 	return 0;
 }
+
+/* Bytes of the Python and native frames. */
+static __always_inline __u32 sample_frames_bytes(const struct sample_record *sample)
+{
+	return bounded(sample->python_count * sizeof(struct python_frame) +
+			       sample->native_count * sizeof(__u64),
+		       FRAMES_BYTES);
+}
+
+/* Where the kernel's frames go, KERNEL_FRAMES_BYTES of them: behind the others. */
+static __always_inline void *sample_kernel_room(struct sample_record *sample)
+{
+	return sample->frames + sample_frames_bytes(sample);
+}
+
+#define KERNEL_FRAMES_BYTES (KERNEL_FRAMES_MAX * sizeof(__u64))
 
 /* `bytes` as bpf_get_stack() returned them. */
 static __always_inline void sample_add_kernel(struct sample_record *sample, long bytes)
@@ -84,16 +100,11 @@ static __always_inline void sample_add_others(struct sampling *sampling, struct 
 	frame_name(process, sampling->scratch, subject, &sample->holder[1]);
 }
 
-/*
- * Kernel frames lie before the Python frames in the record with room for KERNEL_FRAMES_MAX, so
- * only the tail that is not used is not sent.
- */
 static __always_inline void sample_send(struct sample_record *sample)
 {
-	__u32 bytes = sample->python_count * sizeof(struct python_frame) +
-		      sample->native_count * sizeof(__u64);
+	__u32 bytes = offsetof(struct sample_record, frames) + sample_frames_bytes(sample) +
+		      bounded(sample->kernel_count, KERNEL_FRAMES_MAX) * sizeof(__u64);
 
-	bytes = offsetof(struct sample_record, frames) + bounded(bytes, FRAMES_BYTES);
 	sample->head.size = bytes;
 	emit(sample, bytes, true, LOSS_RING_FULL);
 }

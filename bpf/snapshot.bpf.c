@@ -44,9 +44,9 @@ static __always_inline void thread_capture(struct thread *thread, struct task_st
 		return;
 	sample = sampling.sample;
 	sample_add_wait(sample, thread, task);
-	sample_add_kernel(sample,
-			  bpf_get_task_stack(task, sample->kernel, sizeof(sample->kernel), 0));
 	sample_add_stack(&sampling, thread, task, task);
+	sample_add_kernel(sample, bpf_get_task_stack(task, sample_kernel_room(sample),
+						     KERNEL_FRAMES_BYTES, 0));
 	sample_add_others(&sampling, thread, task, task);
 	if (task->on_cpu || task_switches(task) != switches) {
 		loss_count(LOSS_WAIT_STACK);

@@ -17,7 +17,7 @@
 #define PYTHON_FRAMES_MAX  1536 /* frames kept of one stack, innermost first */
 #define KERNEL_FRAMES_MAX  64   /* return addresses kept of one kernel stack */
 #define NATIVE_FRAMES_MAX  1024 /* kept of one stack, if its Python frames leave room for them */
-#define FRAMES_BYTES       30720
+#define FRAMES_BYTES       30720 /* for the Python and native frames of one stack */
 #define NAME_BYTES_MAX     2048 /* bytes kept of a name, in the object's own width */
 #define FILENAME_BYTES_MAX 4096 /* bytes kept of a file name: PATH_MAX */
 #define LINES_CHUNK        8192 /* bytes of a line table in one record */
@@ -143,14 +143,13 @@ struct sample_record {
 	__u32 native_count;
 	__u32 opcode; /* that the innermost Python frame is at, of a running thread; or: */
 #define OPCODE_UNKNOWN 256
-	__u64 kernel[KERNEL_FRAMES_MAX];
 	/*
 	 * python_count of struct python_frame, then native_count words as include/unwind.h has
-	 * them; each innermost first. Only what is used is sent.
+	 * them, then kernel_count return addresses; each innermost first. Only what is used is sent.
 	 */
 	union {
 		struct python_frame python[PYTHON_FRAMES_MAX];
-		__u8 frames[FRAMES_BYTES];
+		__u8 frames[FRAMES_BYTES + KERNEL_FRAMES_MAX * 8];
 	};
 };
 

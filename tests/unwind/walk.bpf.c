@@ -73,7 +73,7 @@ int walk_stopped(struct bpf_iter__task *context)
 	if (!process || scratch_acquire(SCRATCH_SNAPSHOT, &scratch, &sample))
 		return 0;
 	losses_forget();
-	__builtin_memset(sample, 0, offsetof(struct sample_record, kernel));
+	__builtin_memset(sample, 0, offsetof(struct sample_record, frames));
 	scratch->joint_count = 0;
 	native_walk(task, process, scratch, sample);
 	walked_write(context->meta->seq, task, sample);

@@ -405,7 +405,7 @@ static int sample_handle(struct recorder *recorder, const struct sample_record *
 	if (bytes < head || sample->kernel_count > KERNEL_FRAMES_MAX ||
 	    sample->python_count > PYTHON_FRAMES_MAX || sample->native_count > NATIVE_FRAMES_MAX ||
 	    bytes < head + sample->python_count * sizeof(sample->python[0]) +
-			    sample->native_count * sizeof(uint64_t) ||
+			    (sample->native_count + sample->kernel_count) * sizeof(uint64_t) ||
 	    sample->state >= STATE_COUNT || sample->leaf >= LEAF_COUNT)
 		return -EINVAL;
 	return sample_add(recorder, sample);

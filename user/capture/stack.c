@@ -28,6 +28,11 @@ static const uint64_t *sample_native(const struct sample_record *sample)
 						sample->python_count * sizeof(struct python_frame));
 }
 
+static const __u64 *sample_kernel(const struct sample_record *sample)
+{
+	return (const __u64 *)(const void *)(sample_native(sample) + sample->native_count);
+}
+
 static uint16_t frame_file(uint64_t frame)
 {
 	return frame >> NATIVE_ADDRESS_BITS & NATIVE_FILE_MASK;
@@ -237,7 +242,7 @@ int stack_make(struct stack_maker *maker, const struct sample_record *sample,
 	struct joining joining = {.maker = maker, .sample = sample, .interpreter = interpreter};
 	const char *notice = sample_notice(sample);
 	bool native = maker->native && !(sample->flags & SAMPLE_UNREAD);
-	int error = kernel_stacks_locate(maker->kernel, sample->kernel, sample->kernel_count,
+	int error = kernel_stacks_locate(maker->kernel, sample_kernel(sample), sample->kernel_count,
 					 maker->locations, &joining.depth);
 	bool split = sample->state == STATE_RUNNING && sample->native_count &&
 		     sample->python_count && interpreter->file;
