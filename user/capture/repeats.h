@@ -41,7 +41,7 @@ struct repeat_message {
 	uint32_t target; /* string of the profile */
 	uint32_t weight; /* messages that it stands for, itself among them */
 	const struct repeat_frame *frames; /* outermost first */
-	uint32_t count;                    /* of frames; those after REPEAT_FRAMES_MAX are ignored */
+	uint32_t count; /* of frames; those after REPEAT_FRAMES_MAX are ignored */
 };
 
 /* Takes a message. Returns 0 or -ENOMEM. */
