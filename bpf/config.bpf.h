@@ -22,11 +22,16 @@ const volatile __u8 syscall_waits[SYSCALLS_MAX] __weak = {};
 /* Whether samples have native frames. */
 const volatile __u32 native_stacks __weak = 1;
 
+/* enum follow_scope, and the cgroup (v2) with its depth below the root. */
+const volatile __u32 follow_scope __weak = FOLLOW_NONE;
+const volatile __u32 follow_cgroup_level __weak = 0;
+const volatile __u64 follow_cgroup __weak = 0;
+
 /* Preallocated, since programs on perf events may not allocate. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 1024);
-	__type(key, __u32); /* process, as the root namespace numbers it */
+	__uint(max_entries, 1024); /* set when loading */
+	__type(key, __u32);        /* process, as the root namespace numbers it */
 	__type(value, struct process_config);
 } processes __weak SEC(".maps");
 

@@ -30,9 +30,7 @@ static __always_inline void thread_enroll(struct task_struct *task, __u64 now, _
 		loss_count(LOSS_THREAD_STORAGE);
 		return;
 	}
-	thread->start_ns = now;
-	thread->since_ns = now;
-	thread->executed_ns = executed_read(task);
+	thread_restart(thread, task, now); /* it may be known from a program before */
 	thread->state = STATE_UNKNOWN;
 	thread->syscall = -1;
 	thread->descriptor = -1;

@@ -49,13 +49,31 @@ struct path {
 };
 
 struct super_block {
+	__u32 s_dev;
 	unsigned long s_magic;
 };
 
 struct inode {
 	unsigned short i_mode;
 	unsigned long i_ino;
+	long long i_size;
+	long long i_mtime_sec;
+	unsigned int i_mtime_nsec;
 	struct super_block *i_sb;
+};
+
+struct timespec64 {
+	long long tv_sec;
+	long tv_nsec;
+};
+
+/* Before Linux 6.7, commit 12cd44023651, and from then to 6.11, commit 3aa63a569c64. */
+struct inode___timespec {
+	struct timespec64 i_mtime;
+};
+
+struct inode___private_timespec {
+	struct timespec64 __i_mtime;
 };
 
 struct file {
@@ -90,11 +108,16 @@ struct pid {
 };
 
 struct bpf_local_storage;
+struct cgroup;
 
 struct page;
 
 struct mm_struct {
 	unsigned long exec_vm;
+	unsigned long start_code;
+	unsigned long arg_start;
+	unsigned long arg_end;
+	struct file *exe_file;
 };
 
 struct task_struct {

@@ -348,7 +348,7 @@ static __always_inline void mappings_check(struct task_struct *task, struct addr
 
 	if (!pages || pages == space->executable_pages)
 		return;
-	if (!process_send(task, RECORD_MAPPINGS, process->index))
+	if (!process_send(task, PROCESS_RECORD_SAMPLE, RECORD_MAPPINGS, process->index))
 		space->executable_pages = pages;
 }
 

@@ -2,13 +2,14 @@
 /* Owns the comings and goings: threads that begin and end, processes that run another program. */
 
 #include "code_set.bpf.h"
-#include "enroll.bpf.h"
-#include "unwind_table.bpf.h"
+#include "follow.bpf.h"
 
 SEC("tp_btf/sched_process_fork")
 int BPF_PROG(begin_thread, struct task_struct *parent, struct task_struct *child)
 {
-	if (process_find(child))
+	if (child->tgid != parent->tgid)
+		process_fork(parent, child);
+	else if (process_find(child))
 		thread_enroll(child, bpf_ktime_get_ns(), THREAD_RUNNABLE);
 	return 0;
 }
@@ -35,42 +36,93 @@ static __always_inline void address_space_forget(struct task_struct *task)
 		__builtin_memset(space, 0, sizeof(*space));
 }
 
-/* All other threads have ended by now, and the process begins anew under another index. */
+/* What is known of a process that runs another program no longer holds. */
+static __always_inline void program_end(struct task_struct *task, struct thread *thread,
+					const struct process_config *process)
+{
+	if (thread)
+		ledger_send(thread, task, process);
+	address_space_forget(task);
+}
+
+static __always_inline void program_begin(struct task_struct *task, struct thread *thread,
+					  struct process_config *process,
+					  const struct program_config *program)
+{
+	__u64 now = bpf_ktime_get_ns();
+
+	process_take_program(process, program, BPF_CORE_READ(task, mm, start_code));
+	if (thread)
+		thread_restart(thread, task, now);
+	else
+		thread_enroll(task, now, THREAD_RUNNING);
+}
+
+/*
+ * All other threads have ended by now, and the process begins anew under another index. A process
+ * that was only followed is passed over where the program is known to be no Python; one that was
+ * named by the user is recorded on.
+ */
 SEC("tp_btf/sched_process_exec")
 int BPF_PROG(change_program, struct task_struct *task)
 {
-	struct process_config *process = process_find(task);
+	struct process_config *process = process_find_known(task);
 	struct thread *thread = thread_find(task);
+	const struct program_config *program;
+	struct program_key key;
+	__u32 previous = 0;
+	bool other;
 
-	if (!process)
+	if (!process && follow_scope == FOLLOW_NONE)
 		return 0;
-	if (thread) {
-		ledger_send(thread, task, process);
-		thread_restart(thread, task, bpf_ktime_get_ns());
+	program_key_read(task, &key);
+	program = bpf_map_lookup_elem(&programs, &key);
+	other = program && program->kind == PROGRAM_OTHER;
+	if (!process && (other || !(process = process_add(task))))
+		return 0;
+	previous = process->index;
+	if (previous && !(process->flags & PROCESS_PASSED_OVER))
+		program_end(task, thread, process);
+	process->index = index_next();
+	if (other && process->flags & PROCESS_FOLLOWED) {
+		if (thread)
+			thread->mode = THREAD_CLOSED;
+		process->flags |= PROCESS_PASSED_OVER;
+	} else {
+		program_begin(task, thread, process, program);
 	}
-	process->layout.version = 0;
-	address_space_forget(task);
-	process->index += PROCESS_INDEX_EXEC;
-	process_send(task, RECORD_EXEC, process->index);
+	exec_send(task, previous, process, &key);
 	return 0;
 }
 
 SEC("tp_btf/sched_process_exit")
 int BPF_PROG(end_thread, struct task_struct *task)
 {
+	struct process_config *process = process_find_known(task);
 	struct thread *thread = thread_find(task);
-	struct process_config *process = process_find(task);
 	__u32 pid = task->tgid;
 
-	if (!thread || !process)
+	if (!process)
 		return 0;
-	ledger_send(thread, task, process);
-	thread->mode = THREAD_CLOSED;
-	if (!BPF_CORE_READ(task, signal, live.counter)) {
-		process_send(task, RECORD_EXIT, process->index);
-		bpf_map_delete_elem(&processes, &pid);
-		bpf_map_delete_elem(&address_spaces, &pid);
+	if (thread) {
+		ledger_send(thread, task, process);
+		thread->mode = THREAD_CLOSED;
 	}
+	if (BPF_CORE_READ(task, signal, live.counter))
+		return 0;
+	if (!(process->flags & PROCESS_PASSED_OVER))
+		process_send(task, PROCESS_RECORD_EVENT, RECORD_EXIT, process->index);
+	bpf_map_delete_elem(&processes, &pid);
+	bpf_map_delete_elem(&address_spaces, &pid);
+	return 0;
+}
+
+/* A process enters the cgroup that is recorded. Loaded only then. */
+SEC("tp_btf/cgroup_attach_task")
+int BPF_PROG(join_cgroup, struct cgroup *to, const char *path, struct task_struct *task)
+{
+	if (!process_find_known(task))
+		process_send(task, PROCESS_RECORD_EVENT, RECORD_JOIN, 0);
 	return 0;
 }
 

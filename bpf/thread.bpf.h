@@ -70,9 +70,9 @@ struct thread {
 	__u32 gc;                  /* generation that it collects, + 1; 0: none */
 	__u64 gc_start_ns;
 	struct message_row messages[2]; /* by enum message_direction */
-	__u64 grown_bytes;  /* see growth.bpf.h */
-	__u32 growth_point; /* 1 to GROWTH_STRATUM; 0: not drawn yet */
-	__u32 faults;       /* 1: it is in a page fault that has been given no page yet */
+	__u64 grown_bytes;              /* see growth.bpf.h */
+	__u32 growth_point;             /* 1 to GROWTH_STRATUM; 0: not drawn yet */
+	__u32 faults; /* 1: it is in a page fault that has been given no page yet */
 	struct python_frame gil_holder; /* when the wait began; code 0: not known */
 	__u64 searched_ns;              /* when it was last looked for without success */
 	struct stratum strata[STATE_COUNT];

@@ -32,15 +32,30 @@ enum syscall_wait {
 };
 #define SYSCALLS_MAX 512
 
+enum process_flags {
+	PROCESS_FOLLOW = 1,      /* its children are recorded, or followed, too */
+	PROCESS_FOLLOWED = 2,    /* it became known as somebody's child, or by its program */
+	PROCESS_PASSED_OVER = 4, /* not recorded: it runs no Python. Only its children count */
+};
+
+/* Which processes are taken on without being named, beside children of those with PROCESS_FOLLOW. */
+enum follow_scope { FOLLOW_NONE, FOLLOW_CGROUP, FOLLOW_HOST };
+
+enum program_kind {
+	PROGRAM_OTHER = 1, /* no Python, and none to be expected */
+	PROGRAM_LOADS,     /* it may load one */
+	PROGRAM_PYTHON,    /* it is one: `process` is what is known of it */
+};
+
 struct process_config {
 	struct python_layout layout; /* version 0: no interpreter is known (yet) */
 	__u32 index;                 /* see struct record.process */
 	__u32 identity;              /* enum identity_mode */
 	__u32 gc_by_flag;            /* 1: collections are told from the interpreter's flag */
-	__u32 pad;
-	__u64 runtime;    /* address of _PyRuntime in the process */
-	__u64 code_type;  /* address of PyCode_Type */
-	__u64 text_start; /* the interpreter's own instructions, see enum leaf */
+	__u32 flags;                 /* enum process_flags */
+	__u64 runtime;               /* address of _PyRuntime in the process */
+	__u64 code_type;             /* address of PyCode_Type */
+	__u64 text_start;            /* the interpreter's own instructions, see enum leaf */
 	__u64 text_end;
 	/*
 	 * The instructions of _PyEval_EvalFrameDefault, in one or two parts: only up to 3.10, where
@@ -48,6 +63,13 @@ struct process_config {
 	 */
 	__u64 loop_start[2];
 	__u64 loop_end[2];
+};
+
+/* Of a program: its addresses are counted from mm->start_code. */
+struct program_config {
+	__u32 kind; /* enum program_kind */
+	__u32 pad;
+	struct process_config process;
 };
 
 #endif

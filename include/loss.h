@@ -13,6 +13,7 @@
 	LOSS(RECURSION, "recursion", "events the kernel did not deliver: program already running") \
 	LOSS(SWITCH, "switch", "waits without a stack: the kernel did not report their end")       \
 	LOSS(THREAD_STORAGE, "thread_storage", "threads not followed: no memory for their ledger") \
+	LOSS(PROCESS, "process", "processes not followed: there are too many at a time")           \
 	LOSS(THREAD_RECORD, "thread_record", "ledgers of ended threads dropped: ring buffer full") \
 	LOSS(STACK_CUT, "stack_cut", "stacks cut: deeper than the profiler keeps")                 \
 	LOSS(FRAME_UNREADABLE, "frame_unreadable", "stacks cut: a frame could not be read")        \

@@ -13,15 +13,15 @@
 
 #include "state.h"
 
-#define COMM_SIZE          16   /* TASK_COMM_LEN */
-#define PYTHON_FRAMES_MAX  1536 /* frames kept of one stack, innermost first */
-#define KERNEL_FRAMES_MAX  64   /* return addresses kept of one kernel stack */
-#define NATIVE_FRAMES_MAX  1024 /* kept of one stack, if its Python frames leave room for them */
+#define COMM_SIZE          16    /* TASK_COMM_LEN */
+#define PYTHON_FRAMES_MAX  1536  /* frames kept of one stack, innermost first */
+#define KERNEL_FRAMES_MAX  64    /* return addresses kept of one kernel stack */
+#define NATIVE_FRAMES_MAX  1024  /* kept of one stack, if its Python frames leave room for them */
 #define FRAMES_BYTES       30720 /* for the Python and native frames of one stack */
-#define NAME_BYTES_MAX     2048 /* bytes kept of a name, in the object's own width */
-#define FILENAME_BYTES_MAX 4096 /* bytes kept of a file name: PATH_MAX */
-#define LINES_CHUNK        8192 /* bytes of a line table in one record */
-#define LINES_CHUNKS_MAX   32   /* records that one line table may take */
+#define NAME_BYTES_MAX     2048  /* bytes kept of a name, in the object's own width */
+#define FILENAME_BYTES_MAX 4096  /* bytes kept of a file name: PATH_MAX */
+#define LINES_CHUNK        8192  /* bytes of a line table in one record */
+#define LINES_CHUNKS_MAX   32    /* records that one line table may take */
 
 enum record_kind {
 	RECORD_SAMPLE = 1, /* struct sample_record */
@@ -31,6 +31,8 @@ enum record_kind {
 	RECORD_EXEC,       /* struct process_record, of the process as it is from now on */
 	RECORD_EXIT,       /* struct process_record: the last thread has ended */
 	RECORD_MAPPINGS,   /* struct process_record: what it maps as executable has changed */
+	RECORD_FORK, /* struct process_record of a new process, that runs what `previous` ran */
+	RECORD_JOIN, /* struct process_record of one that is not known: it entered a cgroup */
 };
 
 /* Opens each record. `size` is that of the whole record. */
@@ -39,13 +41,14 @@ struct record {
 	__u32 size;
 	__u32 pid; /* of the process, as the host's root namespace has it */
 	/*
-	 * struct process_config.index: which program of which process, over the recording. The low
-	 * half is given by user space and never 0; an exec adds PROCESS_INDEX_EXEC.
+	 * struct process_config.index: which program of which process, over the recording; never 0.
+	 * User space gives those below PROCESS_INDEX_KERNEL, the kernel side the others: at an exec,
+	 * and to processes that it follows.
 	 */
 	__u32 process;
 };
 
-#define PROCESS_INDEX_EXEC 0x10000
+#define PROCESS_INDEX_KERNEL 0x80000000
 
 enum leaf { LEAF_PYTHON, LEAF_NATIVE, LEAF_KERNEL, LEAF_GC, LEAF_COUNT };
 
@@ -57,7 +60,7 @@ enum sample_flags {
 	SAMPLE_NOT_PYTHON = 16, /* the process has no known interpreter (yet) */
 	SAMPLE_NATIVE =
 		32, /* native frames were looked for; not if nothing is known of the process */
-	SAMPLE_NATIVE_CUT = 64,  /* the outer native frames are missing */
+	SAMPLE_NATIVE_CUT = 64, /* the outer native frames are missing */
 	SAMPLE_LOOK = 128 /* of a thread that was away and still is: not part of the recording */
 };
 
@@ -121,11 +124,11 @@ struct sample_record {
 	__u64 runqueue_ns; /* the same for the time in the run queue; 0: none */
 	__u64 runqueue_length_ns;
 	__u64 python_thread; /* address of its PyThreadState; 0: it has none, or none was found */
-	__u32 continued;  /* 1: the wait goes on from the one before and is not counted again */
-	__u32 flags;      /* enum sample_flags */
-	__s32 syscall;    /* number; -1: none */
-	__s32 descriptor; /* that `target` was found by; -1: none */
-	__u32 leaf;       /* enum leaf */
+	__u32 continued;     /* 1: the wait goes on from the one before and is not counted again */
+	__u32 flags;         /* enum sample_flags */
+	__s32 syscall;       /* number; -1: none */
+	__s32 descriptor;    /* that `target` was found by; -1: none */
+	__u32 leaf;          /* enum leaf */
 	char comm[COMM_SIZE];
 	struct wait_target target;
 	/*
@@ -200,8 +203,24 @@ struct thread_record {
 	__u64 messages[2]; /* all, by enum message_direction */
 };
 
+/* Which file a process runs, as the kernel has it: stat() may say other things of an overlay. */
+struct program_key {
+	__u64 device;
+	__u64 inode;
+	__u64 size;
+	__u64 changed_s; /* time of the last change of its content */
+	__u64 changed_ns;
+};
+
+#define ARGUMENTS_BYTES_MAX 512
+
 struct process_record {
 	struct record head;
+	__u32 previous; /* index that the process had before; of a fork, that of its parent */
+	__u32 arguments_bytes;               /* of an exec */
+	__u64 cgroup;                        /* id in the cgroup hierarchy v2 */
+	struct program_key program;          /* of an exec */
+	char arguments[ARGUMENTS_BYTES_MAX]; /* the first of argv, each with its NUL */
 };
 
 #endif

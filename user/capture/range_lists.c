@@ -15,7 +15,7 @@
 #define CLASS_COUNT      9  /* 1 << 8 blocks hold UNWIND_RANGES_MAX ranges */
 #define CHUNK_BLOCKS_MIN 32 /* of the first chunk: 16 KiB; each is twice the one before */
 #define CHUNK_BLOCKS_MAX 4096
-#define REST_MS          500 /* from giving room back to using it again */
+#define REST_MS          5000 /* from giving room back to using it again */
 
 struct room {
 	struct unwind_place place;

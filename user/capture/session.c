@@ -47,6 +47,7 @@ struct optional_program {
 };
 
 static const struct optional_program optional_programs[] = {
+	{"join_cgroup", "cgroup_attach_task", false},
 	{"send_message", "sock_send_length", false}, /* from Linux 6.3 on */
 	{"receive_message", "sock_recv_length", false},
 	{"fault_user", "page_fault_user", true}, /* x86 alone */
@@ -92,6 +93,8 @@ static bool optional_wanted(const struct optional_program *program,
 {
 	if (program->memory && !options->memory)
 		return false;
+	if (!strcmp(program->program, "join_cgroup") && options->follow != FOLLOW_CGROUP)
+		return false;
 	return libbpf_find_vmlinux_btf_id(program->tracepoint, BPF_TRACE_RAW_TP) > 0;
 }
 
@@ -119,6 +122,20 @@ static bool program_attached_later(const struct bpf_program *program)
 	       !strcmp(name, "enroll_threads") || !strcmp(name, "name_address");
 }
 
+static int maps_configure(struct pyebpf *programs, const struct session_options *options)
+{
+	uint32_t processes = options->many ? PROCESSES_MANY : PROCESSES_FEW;
+	int error = bpf_map__set_max_entries(programs->maps.ring, RING_BYTES);
+
+	if (!error)
+		error = bpf_map__set_max_entries(programs->maps.processes, processes);
+	if (!error)
+		error = bpf_map__set_max_entries(programs->maps.address_spaces, processes);
+	if (!error)
+		error = bpf_map__set_max_entries(programs->maps.collections, processes);
+	return error;
+}
+
 static int programs_configure(struct pyebpf *programs, const struct session_options *options,
 			      const struct wait_hook *hook)
 {
@@ -136,8 +153,11 @@ static int programs_configure(struct pyebpf *programs, const struct session_opti
 	programs->rodata->period_ns = NS_PER_SECOND / options->rate_hz;
 	programs->rodata->ring_bytes = RING_BYTES;
 	programs->rodata->native_stacks = options->native;
+	programs->rodata->follow_scope = options->follow;
+	programs->rodata->follow_cgroup = options->cgroup;
+	programs->rodata->follow_cgroup_level = options->cgroup_level;
 	syscall_waits_fill((uint8_t *)programs->rodata->syscall_waits);
-	return bpf_map__set_max_entries(programs->maps.ring, RING_BYTES);
+	return maps_configure(programs, options);
 }
 
 /* Loads and attaches with this hook; on failure nothing stays. */
@@ -300,6 +320,24 @@ int session_set_process(struct session *session, uint32_t pid, const struct proc
 				    sizeof(*config), BPF_ANY);
 }
 
+void session_forget_process(struct session *session, uint32_t pid, bool followed)
+{
+	const struct bpf_map *map = session->programs->maps.processes;
+	struct process_config config = {.flags = PROCESS_FOLLOW | PROCESS_PASSED_OVER};
+
+	if (followed)
+		bpf_map__update_elem(map, &pid, sizeof(pid), &config, sizeof(config), BPF_EXIST);
+	else
+		bpf_map__delete_elem(map, &pid, sizeof(pid), 0);
+}
+
+int session_set_program(struct session *session, const struct program_key *key,
+			const struct program_config *program)
+{
+	return bpf_map__update_elem(session->programs->maps.programs, key, sizeof(*key), program,
+				    sizeof(*program), BPF_ANY);
+}
+
 int session_probe_free(struct session *session, pid_t pid, const char *file, uint64_t offset)
 {
 	struct bpf_link *link;
@@ -324,8 +362,6 @@ static int probe_add(struct session *session, struct bpf_link *link)
 
 int session_probe_gc(struct session *session, pid_t pid, const char *file)
 {
-	const struct collections none = {0};
-	uint32_t key = (uint32_t)pid;
 	int error;
 
 	if (session->probe_count + 2 > PROBES_MAX)
@@ -333,20 +369,25 @@ int session_probe_gc(struct session *session, pid_t pid, const char *file)
 	/* The end first: a collection whose end is not seen would never end. */
 	error = probe_add(session, bpf_program__attach_usdt(session->programs->progs.end_collection,
 							    pid, file, "python", "gc__done", NULL));
-	if (!error)
-		error = probe_add(
-			session, bpf_program__attach_usdt(session->programs->progs.begin_collection,
-							  pid, file, "python", "gc__start", NULL));
 	if (error)
 		return error;
-	return bpf_map__update_elem(session->programs->maps.collections, &key, sizeof(key), &none,
+	return probe_add(session,
+			 bpf_program__attach_usdt(session->programs->progs.begin_collection, pid,
+						  file, "python", "gc__start", NULL));
+}
+
+int session_begin_gc(struct session *session, uint32_t pid)
+{
+	const struct collections none = {0};
+
+	return bpf_map__update_elem(session->programs->maps.collections, &pid, sizeof(pid), &none,
 				    sizeof(none), BPF_ANY);
 }
 
-int session_count_gc(const struct session *session, uint32_t pid, struct collections *counts)
+int session_end_gc(const struct session *session, uint32_t pid, struct collections *counts)
 {
-	return bpf_map__lookup_elem(session->programs->maps.collections, &pid, sizeof(pid), counts,
-				    sizeof(*counts), 0);
+	return bpf_map__lookup_and_delete_elem(session->programs->maps.collections, &pid,
+					       sizeof(pid), counts, sizeof(*counts), 0);
 }
 
 int session_write_blocks(int descriptor, uint32_t first, const struct unwind_block *blocks,
@@ -400,6 +441,17 @@ int session_set_ranges(struct session *session, uint32_t pid, struct unwind_plac
 	space.range_count = count;
 	space.executable_pages = executable_pages;
 	return bpf_map__update_elem(map, &pid, sizeof(pid), &space, sizeof(space), BPF_ANY);
+}
+
+int session_get_ranges(const struct session *session, uint32_t pid, struct unwind_place *place)
+{
+	struct address_space space;
+	int error = bpf_map__lookup_elem(session->programs->maps.address_spaces, &pid, sizeof(pid),
+					 &space, sizeof(space), 0);
+
+	if (!error)
+		*place = space.ranges;
+	return error;
 }
 
 /* Runs an iterator over all threads, and hands what it writes, thread records, to the handler. */

@@ -18,6 +18,9 @@
 #include "record.h"
 #include "unwind.h"
 
+#define PROCESSES_FEW  1024
+#define PROCESSES_MANY 16384
+
 struct session;
 
 /* Takes a record of `bytes` bytes; see include/record.h. Must not keep it. */
@@ -27,6 +30,10 @@ struct session_options {
 	uint32_t rate_hz;
 	bool native; /* take native stacks too */
 	bool memory; /* sample the growth of resident memory */
+	bool many;   /* make room for PROCESSES_MANY processes at a time, else for PROCESSES_FEW */
+	enum follow_scope follow;
+	uint64_t cgroup;       /* with FOLLOW_CGROUP: its id (v2), and its depth below the root */
+	uint32_t cgroup_level;
 	record_handler *handler;
 	void *context;
 };
@@ -45,17 +52,33 @@ void session_close(struct session *session);
  */
 int session_set_process(struct session *session, uint32_t pid, const struct process_config *config);
 
-/* Probes where the process' interpreter frees code objects. Returns 0 or -errno. */
+/*
+ * Makes a process unknown again; `followed`: its children are to be looked at still. Its threads'
+ * ledgers are dropped.
+ */
+void session_forget_process(struct session *session, uint32_t pid, bool followed);
+
+/* Says what a program is, for processes that run it from now on. Returns 0 or -errno. */
+int session_set_program(struct session *session, const struct program_key *key,
+			const struct program_config *program);
+
+/*
+ * Probes where the process' interpreter frees code objects; `pid` -1: in all processes that run
+ * this file. Returns 0 or -errno.
+ */
 int session_probe_free(struct session *session, pid_t pid, const char *file, uint64_t offset);
 
 /*
- * Has the process' garbage collections told by the probes of its interpreter, in `file`. Returns 0,
- * -ENOENT: it was built without, or another -errno.
+ * Has garbage collections told by the probes of the interpreter in `file`, in the process or, with
+ * -1, in all that run this file. Returns 0, -ENOENT: it was built without, or another -errno.
  */
 int session_probe_gc(struct session *session, pid_t pid, const char *file);
 
-/* Reads what was counted of a process whose probes are on. Returns 0 or -errno. */
-int session_count_gc(const struct session *session, uint32_t pid, struct collections *counts);
+/* Begins to count the collections of a process in which probes are. Returns 0 or -errno. */
+int session_begin_gc(struct session *session, uint32_t pid);
+
+/* Reads what was counted of such a process, and ends it. Returns 0 or -errno. */
+int session_end_gc(const struct session *session, uint32_t pid, struct collections *counts);
 
 /*
  * Makes a chunk of blocks (include/unwind.h) and makes it known under `number`, which waits for the
@@ -77,6 +100,9 @@ int session_write_blocks(int descriptor, uint32_t first, const struct unwind_blo
  */
 int session_set_ranges(struct session *session, uint32_t pid, struct unwind_place place,
 		       uint32_t count, uint64_t executable_pages);
+
+/* Reads where the kernel side has a process' ranges. Returns 0 or -errno. */
+int session_get_ranges(const struct session *session, uint32_t pid, struct unwind_place *place);
 
 /* Begins the ledgers of all threads there are in known processes that have none yet. */
 int session_enroll(struct session *session, struct error *error);

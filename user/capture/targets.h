@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Owns the processes that are recorded: opening them, finding their interpreter and telling the
- * kernel side of it, noticing that they end or run another program. Leaves records to recorder.h.
+ * Owns the set of recorded processes: taking them on, noticing that they end, fork or run another
+ * program, and those that come by themselves where a cgroup or the whole host is recorded. Leaves
+ * what is done with each to target.h, records to recorder.h.
  */
 #ifndef PYEBPF_TARGETS_H
 #define PYEBPF_TARGETS_H
@@ -12,16 +13,11 @@
 
 #include "capture/recorder.h"
 #include "capture/session.h"
+#include "capture/target.h"
 #include "error.h"
 #include "profile/profile.h"
 
 struct targets;
-
-/* What to do with a process in which no interpreter is found. */
-enum target_mode {
-	TARGET_MUST_BE_PYTHON,   /* refuse it */
-	TARGET_MAY_BECOME_PYTHON /* record its threads' times, and look again at each exec */
-};
 
 /* `unwinder` NULL: without native stacks. All must outlive the targets. NULL: no memory. */
 struct targets *targets_new(struct profile *profile, struct recorder *recorder,
@@ -29,10 +25,24 @@ struct targets *targets_new(struct profile *profile, struct recorder *recorder,
 void targets_free(struct targets *targets);
 
 /*
- * Takes a process on. Waits up to two seconds for an interpreter that is only just starting.
- * Errors as process_open() and interpreter_inspect(), with a sentence `cannot attach to PID: …`.
+ * Has those taken on from now on followed: their children, and what these run, are recorded too.
+ * Probes are put into files from now on, for all processes that run them. Returns 0 or -ENOMEM.
+ */
+int targets_follow(struct targets *targets);
+
+/*
+ * Takes a process on. Waits up to two seconds for an interpreter that is only just starting, but
+ * not with TARGET_ONLY_PYTHON, where a process that cannot be attached to is passed over, with a
+ * notice if it has a Python. Errors as process_open() and interpreter_inspect(), with a sentence
+ * `cannot attach to PID: …`. Threads that it has are recorded from the next session_enroll() on.
  */
 int targets_add(struct targets *targets, pid_t pid, enum target_mode mode, struct error *error);
+
+/* Takes on the descendants that a process has by now, those with Python. 0 or -errno. */
+int targets_add_descendants(struct targets *targets, pid_t pid);
+
+/* Takes on all processes of the host in which there is a Python. Returns 0 or -errno. */
+int targets_add_host(struct targets *targets);
 
 /*
  * Has the kernel side know the processes that were taken on: threads that begin from now on are
@@ -55,8 +65,8 @@ void targets_finish(struct targets *targets);
 /* Milliseconds in which targets_poll() wants to be called again; -1: only after an event. */
 int targets_poll_timeout(const struct targets *targets);
 
-/* How many of the processes still run, and whether any was ever found to be Python. */
-uint32_t targets_alive(const struct targets *targets);
+/* Whether one of the processes still runs, and whether any was ever found to be Python. */
+bool targets_alive(const struct targets *targets);
 bool targets_any_python(const struct targets *targets);
 
 /* What went wrong with processes on the way, one sentence each (ending in a newline), or "". */
