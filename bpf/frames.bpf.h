@@ -21,8 +21,9 @@ struct frame_walk {
 	__u64 window_start; /* address of scratch->window's first byte */
 	__u32 window_bytes; /* that are valid */
 	__u32 count;
-	__u64 cframe;  /* 3.11: of the call of the loop that the next frame belongs to; 0: none */
-	__u32 entries; /* how many of the frames belong to calls of the loop that are complete */
+	__u64 collector; /* the frame that set off the collection that is under way; 0: not known */
+	__u64 cframe;    /* 3.11: of the call of the loop that the next frame belongs to; 0: none */
+	__u32 entries;   /* how many of the frames belong to calls of the loop that are complete */
 };
 
 /*
@@ -151,6 +152,8 @@ static long frame_walk_step(__u32 step, void *context)
 
 	if (!walk->frame || walk->count >= PYTHON_FRAMES_MAX)
 		return 1;
+	if (walk->frame == walk->collector)
+		walk->sample->gc_inside = walk->count;
 	if (frame_load(walk, &offset)) {
 		walk->sample->flags |= SAMPLE_BROKEN;
 		loss_count(LOSS_FRAME_UNREADABLE);
@@ -232,6 +235,20 @@ static __always_inline __u64 frame_innermost(const struct process_config *proces
 	return frame;
 }
 
+/* Whether the thread collects garbage, and for which of its frames. */
+static __always_inline void collection_look(struct frame_walk *walk, const struct thread *thread)
+{
+	const struct process_config *process = walk->process;
+
+	walk->sample->gc = thread->gc;
+	if (thread->gc)
+		walk->collector = thread->gc_frame;
+	if (!process->gc_by_flag || !python_collects(thread, walk->subject, process, walk->scratch))
+		return;
+	walk->sample->gc_flag = 1;
+	walk->collector = python_collector(walk->subject, process, walk->scratch);
+}
+
 /*
  * Fills in the sample's Python frames and flags, and has all their code objects named. Returns
  * -1 where there are none.
@@ -252,9 +269,7 @@ CHECKED_ONCE int frames_walk(struct thread *thread, subject_t subject,
 		sample->flags |= SAMPLE_NO_THREAD;
 		return -1;
 	}
-	sample->gc = thread->gc;
-	if (process->gc_by_flag && python_collects(thread, subject, process, scratch))
-		sample->gc_flag = 1;
+	collection_look(&walk, thread);
 	scratch->unnamed_count = 0;
 	scratch->joint_count = 0;
 	scratch->code.head.pid = sample->head.pid;

@@ -12,12 +12,11 @@
 SEC("usdt")
 int BPF_USDT(begin_collection, int generation)
 {
-	struct thread *thread = thread_find(bpf_get_current_task_btf());
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct thread *thread = thread_find(task);
 
-	if (thread && generation >= 0 && generation < GENERATIONS) {
-		thread->gc = generation + 1;
-		thread->gc_start_ns = bpf_ktime_get_ns();
-	}
+	if (thread)
+		collection_begin(thread, process_find(task), generation, OWN_THREAD);
 	return 0;
 }
 
@@ -27,10 +26,8 @@ int BPF_USDT(end_collection)
 	struct task_struct *task = bpf_get_current_task_btf();
 	struct thread *thread = thread_find(task);
 
-	if (!thread || !thread->gc)
-		return 0;
-	collection_count(task->tgid, thread->gc - 1, bpf_ktime_get_ns() - thread->gc_start_ns);
-	thread->gc = 0;
+	if (thread)
+		collection_end(thread, task->tgid);
 	return 0;
 }
 

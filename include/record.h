@@ -138,6 +138,7 @@ struct sample_record {
 	__u32 messages[2];         /* what the sample stands for, by enum message_direction */
 	__u64 grown_bytes;         /* the same of growth of resident memory */
 	__u32 gc_flag;             /* 1: it collects some generation, by the interpreter's flag */
+	__u32 gc_inside; /* how many Python frames the collection has called: finalizers */
 	__u32 kernel_count;
 	__u32 python_count;
 	__u32 native_count;
