@@ -241,8 +241,12 @@ static __always_inline void collection_look(struct frame_walk *walk, const struc
 	const struct process_config *process = walk->process;
 
 	walk->sample->gc = thread->gc;
-	if (thread->gc)
+	walk->scratch->hidden_at = 0;
+	if (thread->gc) {
 		walk->collector = thread->gc_frame;
+		walk->scratch->hidden_at = thread->gc_return_at;
+		walk->scratch->hidden = thread->gc_return;
+	}
 	if (!process->gc_by_flag || !python_collects(thread, walk->subject, process, walk->scratch))
 		return;
 	walk->sample->gc_flag = 1;

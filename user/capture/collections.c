@@ -2,7 +2,10 @@
 /* Owns watching garbage collections; see collections.h. */
 #include "capture/collections.h"
 
+#include <errno.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/utsname.h>
 
 #define INTERPRETERS_MAX 64
 
@@ -127,6 +130,36 @@ static int counters_read(const struct process *process, const struct collection_
 	return error;
 }
 
+/*
+ * From 6.11 to 6.13 a function with a return probe comes back by a system call, which a seccomp
+ * filter that does not know it forbids: the process would die.
+ */
+static bool kernel_returns_safely(void)
+{
+	struct utsname name;
+	unsigned int major, minor;
+
+	if (uname(&name) || sscanf(name.release, "%u.%u", &major, &minor) != 2)
+		return false;
+	return major != 6 || minor < 11 || minor > 13;
+}
+
+static int collectors_probe(struct session *session, const struct process *process,
+			    const struct interpreter *interpreter)
+{
+	int error = -ENOENT, i;
+
+	if (!kernel_returns_safely())
+		return -ENOTSUP;
+	for (i = 0; i < COLLECTORS_MAX && interpreter->collectors[i]; i++) {
+		error = session_probe_collector(session, process->pid, interpreter->file,
+						interpreter->collectors[i]);
+		if (error)
+			return error;
+	}
+	return error;
+}
+
 void collections_watch(struct session *session, const struct process *process,
 		       const struct interpreter *interpreter, struct collection_watch *watch)
 {
@@ -135,6 +168,10 @@ void collections_watch(struct session *session, const struct process *process,
 	watch->runtime = interpreter->runtime;
 	if (!session_probe_gc(session, process->pid, interpreter->file)) {
 		watch->source = GC_USDT;
+		return;
+	}
+	if (!collectors_probe(session, process, interpreter)) {
+		watch->source = GC_UPROBE;
 		return;
 	}
 	if (!interpreter->layout.interpreter_gc_collecting &&

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Owns how the garbage collections of a process are seen: by the probes that its interpreter was
- * built with, else by the interpreter's flag at each sample and its own counters. Leaves the probes
- * to bpf/gc.bpf.c.
+ * built with, else by probes on the function that collects, where its symbol is there and they are
+ * cheap, else by the interpreter's flag at each sample and its own counters. Leaves the probes to
+ * bpf/gc.bpf.c.
  */
 #ifndef PYEBPF_COLLECTIONS_H
 #define PYEBPF_COLLECTIONS_H

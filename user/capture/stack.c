@@ -78,7 +78,7 @@ static int collection_add(struct joining *joining)
 	if (joining->collected || (!sample->gc && !sample->gc_flag))
 		return 0;
 	joining->collected = true;
-	if (sample->gc)
+	if (sample->gc && sample->gc <= GENERATIONS)
 		snprintf(text, sizeof(text), "<gc generation %u>", sample->gc - 1);
 	return notice_add(joining, text);
 }
