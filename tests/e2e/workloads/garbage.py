@@ -91,13 +91,31 @@ def collect_all():
     gc.collect(2)
 
 
+def other_interpreter():
+    """Another interpreter in this process and how to run code in it; None: this build cannot."""
+    for name in ("_interpreters", "_xxsubinterpreters"):
+        try:
+            module = __import__(name)
+            return module, module.create()
+        except (ImportError, RuntimeError, TypeError):
+            pass
+    return None
+
+
+def collect_elsewhere(other):
+    """Twice in another interpreter, which has no callbacks and next to nothing to collect."""
+    if other:
+        other[0].run_string(other[1], "gc.collect(1); gc.collect(1)")
+        watch["count"][1] += 2
+
+
 def in_thread(call, *arguments):
     thread = threading.Thread(target=call, args=arguments)
     thread.start()
     thread.join()
 
 
-def work(seconds):
+def work(seconds, other):
     end = clock() + seconds
     while clock() < end:
         allocate_kept(60000)
@@ -107,12 +125,20 @@ def work(seconds):
             collect_youngest()
             in_thread(collect_middle)
         collect_all()
+        collect_elsewhere(other)
+
+
+def add_arguments(parser):
+    parser.add_argument("--work", type=float, default=1.5, help="seconds of it after SIGUSR1")
+    parser.add_argument("--interpreters", action="store_true", help="collect in another one too")
 
 
 def main():
-    options = truth.arguments(lambda parser: parser.add_argument(
-        "--work", type=float, default=1.5, help="seconds of it after SIGUSR1"))
+    options = truth.arguments(add_arguments)
     gc.disable()
+    other = other_interpreter() if options.interpreters else None
+    if other:
+        other[0].run_string(other[1], "import gc; gc.disable(); gc.collect()")
     gc.set_threshold(2000, 5, 5)
     old = [[i] for i in range(100000)]
     signal.signal(signal.SIGUSR1, lambda *_: started.set())
@@ -121,13 +147,13 @@ def main():
         pass
     gc.callbacks.append(stopwatch)
     gc.enable()
-    work(options.work)
+    work(options.work, other)
     gc.disable()
     gc.callbacks.remove(stopwatch)
     print("done", flush=True)
     while not truth.stopping.is_set():
         time.sleep(0.05)
-    truth.tell(options, tid=truth.tid(), old=len(old), **watch)
+    truth.tell(options, tid=truth.tid(), old=len(old), other=bool(other), **watch)
 
 
 if __name__ == "__main__":
