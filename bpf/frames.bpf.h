@@ -21,9 +21,8 @@ struct frame_walk {
 	__u64 window_start; /* address of scratch->window's first byte */
 	__u32 window_bytes; /* that are valid */
 	__u32 count;
-	__u64 collector; /* the frame that set off the collection that is under way; 0: not known */
-	__u64 cframe;    /* 3.11: of the call of the loop that the next frame belongs to; 0: none */
-	__u32 entries;   /* how many of the frames belong to calls of the loop that are complete */
+	__u64 cframe;  /* 3.11: of the call of the loop that the next frame belongs to; 0: none */
+	__u32 entries; /* how many of the frames belong to calls of the loop that are complete */
 };
 
 /*
@@ -152,7 +151,7 @@ static long frame_walk_step(__u32 step, void *context)
 
 	if (!walk->frame || walk->count >= PYTHON_FRAMES_MAX)
 		return 1;
-	if (walk->frame == walk->collector)
+	if (walk->frame == walk->scratch->collector)
 		walk->sample->gc_inside = walk->count;
 	if (frame_load(walk, &offset)) {
 		walk->sample->flags |= SAMPLE_BROKEN;
@@ -235,22 +234,27 @@ static __always_inline __u64 frame_innermost(const struct process_config *proces
 	return frame;
 }
 
-/* Whether the thread collects garbage, and for which of its frames. */
+/*
+ * Whether the thread collects garbage, and for which of its frames. That is kept in the scratch
+ * memory: the verifier would follow each value that it can have through the whole walk.
+ */
 static __always_inline void collection_look(struct frame_walk *walk, const struct thread *thread)
 {
 	const struct process_config *process = walk->process;
+	struct scratch *scratch = walk->scratch;
 
 	walk->sample->gc = thread->gc;
-	walk->scratch->hidden_at = 0;
+	scratch->collector = 0;
+	scratch->hidden_at = 0;
 	if (thread->gc) {
-		walk->collector = thread->gc_frame;
-		walk->scratch->hidden_at = thread->gc_return_at;
-		walk->scratch->hidden = thread->gc_return;
+		scratch->collector = thread->gc_frame;
+		scratch->hidden_at = thread->gc_return_at;
+		scratch->hidden = thread->gc_return;
 	}
-	if (!process->gc_by_flag || !python_collects(thread, walk->subject, process, walk->scratch))
+	if (!process->gc_by_flag || !python_collects(thread, walk->subject, process, scratch))
 		return;
 	walk->sample->gc_flag = 1;
-	walk->collector = python_collector(walk->subject, process, walk->scratch);
+	scratch->collector = python_collector(walk->subject, process, scratch);
 }
 
 /*

@@ -52,6 +52,7 @@ struct scratch {
 	__u32 joint_count;
 	__u64 joints
 		[JOINTS_MAX]; /* addresses of the frames where Python's stack meets the native */
+	__u64 collector; /* the frame that set off the collection that is under way; 0: not known */
 	/* Where a return probe hides a return address, and what it was; 0: nowhere. */
 	__u64 hidden_at;
 	__u64 hidden;
