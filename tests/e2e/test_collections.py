@@ -165,7 +165,10 @@ def test_finalizers_run_inside_a_collection(recording):
     assert found
     assert seconds(each for each in found if each[2] == "collect_middle") >= \
         0.9 * seconds(found) - 2 / RATE
-    # The collection that runs them is a whole one: native frames too, in spite of a return probe.
+
+
+def test_a_return_probe_leaves_native_stacks_whole(recording):
+    """It puts an address of its own where the collector's return address was."""
     broken = [each for each in collecting(recording)
               if any(frame.name == "[native frames missing]" for frame in each[3].stack)]
     assert seconds(broken) <= 0.05 * seconds(collecting(recording))
