@@ -130,10 +130,15 @@ static __always_inline void collector_enter(struct thread *thread,
 	__u64 collecting;
 	__u32 i;
 
-	if (thread->gc) { /* of another interpreter, or refused since one is under way */
+	/*
+	 * A call further down the stack is one inside the other: of another interpreter, or refused
+	 * since a collection is under way. Else the return of the one before was not seen.
+	 */
+	if (thread->gc && stack < thread->gc_return_at) {
 		thread->gc_nested++;
 		return;
 	}
+	thread->gc_nested = 0;
 	thread->gc_frame = python_frame_find(thread, process, subject);
 	collecting = collecting_find(process, arguments ? first : thread->python_thread, subject);
 	thread->gc_statistics = 0;

@@ -268,12 +268,19 @@ static void check_collector(struct run *run, struct made_python *python)
 	leave(run);
 	/* Called for the same again while it is at it. */
 	enter(run, python->thread, 0, top);
-	enter(run, python->thread, -1, top);
+	enter(run, python->thread, -1, top - 256);
 	leave(run);
 	collected(python, 0);
 	leave(run);
 	leave(run);
 	expect_counts(run, 1, 1, 1);
+	/* One whose return was not seen does not hide the next. */
+	enter(run, python->thread, 0, top);
+	enter(run, python->thread, 2, top);
+	assert_int_equal(generation_shown(run, python), 3);
+	collected(python, 2);
+	leave(run);
+	expect_counts(run, 1, 1, 2);
 	assert_int_equal(generation_shown(run, python), 0);
 	run_expect_losses(run, -1);
 }

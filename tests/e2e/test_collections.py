@@ -13,6 +13,7 @@ import subprocess
 import pytest
 
 import harness
+from conftest import missing
 from interpreters import BUILD
 
 RATE = 999
@@ -20,16 +21,17 @@ FINALIZERS = {"Node.__del__", "__del__", "finalize"}
 CALLBACKS = {"stopwatch", "name_of"}
 
 
-def interpreter_file(interpreter, environment=None):
-    """(path, whether it is a library) of the file that holds the interpreter."""
-    text = "import sys; print([l.split()[-1] for l in open('/proc/self/maps') if 'python3' in l])"
+def interpreter_file(interpreter):
+    """(path as the tests see it, whether it is a library) of the file that has the interpreter."""
     path = interpreter.find()
     if interpreter.root:
-        return path, False
-    done = subprocess.run([path, "-c", text], stdout=subprocess.PIPE, text=True, check=True,
-                          env=environment)
-    libraries = [name for name in eval(done.stdout) if "/libpython3" in name]
-    return (libraries[0], True) if libraries else (os.path.realpath(path), False)
+        return interpreter.outside(path), False
+    done = subprocess.run([path, "-c", "print(open('/proc/self/maps').read())"], check=True,
+                          stdout=subprocess.PIPE, text=True)
+    for line in done.stdout.splitlines():
+        if "/libpython3" in line:
+            return line.split()[-1], True
+    return os.path.realpath(path), False
 
 
 class Blind:
@@ -37,23 +39,19 @@ class Blind:
 
     def __init__(self, interpreter):
         self.interpreter, self.name = interpreter, interpreter.name + "-blind"
-        self.version = interpreter.version
-        file, library = interpreter_file(interpreter)
+        source, library = interpreter_file(interpreter)
+        directory = os.path.join(BUILD, "e2e", self.name)
+        inside = directory
         if interpreter.root:
-            directory = interpreter.outside("/usr/bin")
-            self.path = "/usr/bin/blind-" + os.path.basename(file)
-            copy = interpreter.outside(self.path)
-        else:
-            directory = os.path.join(BUILD, "e2e", self.name)
-            os.makedirs(directory, exist_ok=True)
-            copy = self.path = os.path.join(directory, os.path.basename(file))
-        source = os.path.realpath(interpreter.outside(file)) if not interpreter.root \
-            else interpreter.outside(file)
+            inside = "/tmp/pyebpf-blind"
+            directory = interpreter.outside(inside)
+        os.makedirs(directory, exist_ok=True)
+        copy = os.path.join(directory, os.path.basename(source))
         subprocess.run(["objcopy", "--strip-all", "--remove-section=.note.stapsdt", source, copy],
                        check=True)
         self.environment = ["env", "LD_LIBRARY_PATH=" + directory] if library else []
-        if library:
-            self.path = interpreter.find()
+        self.path = interpreter.find() if library else \
+            os.path.join(inside, os.path.basename(source))
 
     def command(self, script, *arguments):
         command = self.interpreter.command(script, *arguments)
@@ -84,7 +82,7 @@ def recording(interpreter):
 @pytest.fixture(scope="module")
 def sampled(interpreter):
     if not shutil.which("objcopy"):
-        pytest.skip("objcopy is not installed")
+        missing("objcopy is not installed", True)
     return record(Blind(interpreter))
 
 
@@ -171,7 +169,9 @@ def test_a_return_probe_leaves_native_stacks_whole(recording):
     """It puts an address of its own where the collector's return address was."""
     broken = [each for each in collecting(recording)
               if any(frame.name == "[native frames missing]" for frame in each[3].stack)]
-    assert seconds(broken) <= 0.05 * seconds(collecting(recording))
+    # The recording begins before the tables for native stacks are made.
+    early = recording.report["lost"].get("native_pending", 0) / RATE
+    assert seconds(broken) <= 0.05 * seconds(collecting(recording)) + early
 
 
 def test_each_generation_has_its_time(recording):
