@@ -90,7 +90,8 @@ struct wait_target {
 	char path[64];    /* a file's last component, or a unix socket's path; may be cut */
 };
 
-#define GENERATIONS 3
+#define GENERATIONS   3
+#define GC_UNNUMBERED (GENERATIONS + 1) /* some generation */
 
 /* The garbage collections of a process, in the map `collections`. */
 struct collections {
@@ -138,11 +139,12 @@ struct sample_record {
 	struct python_frame holder[2];
 	struct thread_waker waker; /* of a wait for a lock or a pipe */
 	char ran[COMM_SIZE];       /* what had the CPU that the thread was in the run queue for */
-	__u32 gc;                  /* generation that the thread collects, + 1; 0: none */
-	__u32 messages[2];         /* what the sample stands for, by enum message_direction */
-	__u64 message_number;      /* which of the thread's in that direction it is, from 1 on */
-	__u64 grown_bytes;         /* what the sample stands for of growth of resident memory */
-	__u32 gc_flag;             /* 1: it collects some generation, by the interpreter's flag */
+	__u32 gc;          /* generation that the thread collects, + 1, or GC_UNNUMBERED; 0: none */
+	__u32 messages[2]; /* what the sample stands for, by enum message_direction */
+	__u64 message_number; /* which of the thread's in that direction it is, from 1 on */
+	__u64 grown_bytes;    /* what the sample stands for of growth of resident memory */
+	__u32 gc_flag;        /* 1: it collects some generation, by the interpreter's flag */
+	__u32 gc_inside;      /* how many Python frames the collection has called: finalizers */
 	__u32 kernel_count;
 	__u32 python_count;
 	__u32 native_count;

@@ -118,6 +118,7 @@ static bool program_attached_later(const struct bpf_program *program)
 	const char *name = bpf_program__name(program);
 
 	return !strcmp(name, "sample_cpu") || !strcmp(name, "free_code") ||
+	       !strcmp(name, "enter_collector") || !strcmp(name, "leave_collector") ||
 	       !strcmp(name, "begin_collection") || !strcmp(name, "end_collection") ||
 	       !strcmp(name, "enroll_threads") || !strcmp(name, "name_address");
 }
@@ -374,6 +375,22 @@ int session_probe_gc(struct session *session, pid_t pid, const char *file)
 	return probe_add(session,
 			 bpf_program__attach_usdt(session->programs->progs.begin_collection, pid,
 						  file, "python", "gc__start", NULL));
+}
+
+int session_probe_collector(struct session *session, pid_t pid, const char *file, uint64_t offset)
+{
+	int error;
+
+	if (session->probe_count + 2 > PROBES_MAX)
+		return -E2BIG;
+	error = probe_add(session,
+			  bpf_program__attach_uprobe(session->programs->progs.leave_collector, true,
+						     pid, file, offset));
+	if (error)
+		return error;
+	return probe_add(session, bpf_program__attach_uprobe(
+					  session->programs->progs.enter_collector, false, pid,
+					  file, offset));
 }
 
 int session_begin_gc(struct session *session, uint32_t pid)

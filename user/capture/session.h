@@ -74,6 +74,9 @@ int session_probe_free(struct session *session, pid_t pid, const char *file, uin
  */
 int session_probe_gc(struct session *session, pid_t pid, const char *file);
 
+/* The same by the function that collects, at `offset` of the file. */
+int session_probe_collector(struct session *session, pid_t pid, const char *file, uint64_t offset);
+
 /* Begins to count the collections of a process in which probes are. Returns 0 or -errno. */
 int session_begin_gc(struct session *session, uint32_t pid);
 

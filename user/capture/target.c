@@ -19,8 +19,8 @@ struct probed_file {
 		uint64_t device, inode;
 		int64_t changed_s, changed_ns;
 	} key;
-	bool freed;     /* struct process_config.identity is IDENTITY_FREED */
-	bool collected; /* collections are told by probes */
+	bool freed; /* struct process_config.identity is IDENTITY_FREED */
+	enum gc_source collections;
 	UT_hash_handle hh;
 };
 
@@ -133,7 +133,7 @@ static const struct probed_file *file_probe(const struct target_world *world,
 		return file;
 	}
 	made->freed = probe_free_put(world, -1, interpreter);
-	made->collected = !session_probe_gc(world->session, -1, interpreter->file);
+	made->collections = collections_probe(world->session, -1, interpreter);
 	HASH_ADD(hh, world->probed->all, key, sizeof(made->key), made);
 	return made;
 }
@@ -144,16 +144,14 @@ static void target_probe(const struct target_world *world, struct target *target
 {
 	pid_t pid = target->process.pid;
 	const struct probed_file *file = NULL;
-	bool freed, collected;
+	enum gc_source source;
 
 	if (world->probed)
 		file = file_probe(world, interpreter);
-	freed = file ? file->freed : probe_free_put(world, pid, interpreter);
-	collected = file ? file->collected
-			 : !session_probe_gc(world->session, pid, interpreter->file);
-	if (freed)
+	if (file ? file->freed : probe_free_put(world, pid, interpreter))
 		target->config.identity = IDENTITY_FREED;
-	collections_watch(world->session, &target->process, interpreter, collected,
+	source = file ? file->collections : collections_probe(world->session, pid, interpreter);
+	collections_watch(world->session, &target->process, interpreter, source,
 			  &target->collections);
 }
 
