@@ -23,7 +23,7 @@
 #define ORDER_MAX      20
 #define ORDER_HUGE     9        /* of a transparent huge page, 2 MiB */
 #define STRATUM_MAX    (2 << 20)
-#define STRATUM_MIN_NS 400000   /* the most samples a thread pays for: one in so long */
+#define STRATUM_MIN_NS 800000   /* the most samples a thread pays for: one in so long */
 
 /* arch/x86/entry/syscalls/syscall_64.tbl, include/uapi/asm-generic/mman*.h */
 #define SYSCALL_MMAP          9

@@ -13,7 +13,7 @@ import harness
 
 MB = 1 << 20
 STRATUM, STRATUM_MAX = MB // 4, 2 * MB
-PACE = 0.0004  # seconds: strata that took less are followed by larger ones
+PACE = 0.0008  # seconds: strata that took less are followed by larger ones
 
 
 def record(interpreter):
