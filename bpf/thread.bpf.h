@@ -33,19 +33,15 @@ struct message_stratum {
 	__u32 position; /* of the next message, from the row's start on */
 };
 
-#define GROWTH_STRATUM   (256 << 10) /* bytes of resident memory that a sample stands for, at least */
-#define FAULT_IN_USER    1
-#define FAULT_IN_SYSCALL 2 /* and its number */
+#define GROWTH_STRATUM (256 << 10) /* bytes of resident memory that a sample stands for, at least */
 
 /* How a thread's resident memory grows, see growth.bpf.c. */
 struct growth {
-	__u64 stratum_ns;    /* when the stratum began */
-	__u32 stratum;       /* its bytes; 0: not begun yet */
-	__u32 position;      /* bytes into it, below `stratum` */
-	__u32 point;         /* 1 to `stratum`: that a sample is taken at */
-	__u32 fault;         /* the last page fault, if nothing has become resident yet; 0: none */
-	__u32 order;         /* of the block allocated last; 0: none */
-	__s32 order_syscall; /* in which it was, as struct syscall has it */
+	__u64 stratum_ns; /* when the stratum began */
+	__u32 stratum;    /* its bytes; 0: not begun yet */
+	__u32 position;   /* bytes into it, below `stratum` */
+	__u32 point;      /* 1 to `stratum`: that a sample is taken at */
+	__u32 pad;
 };
 
 /* What to capture when the thread is next in its own context. Zero: nothing. */

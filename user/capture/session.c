@@ -3,7 +3,6 @@
 #include "capture/session.h"
 
 #include <bpf/bpf.h>
-#include <bpf/btf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
 #include <linux/perf_event.h>
@@ -40,27 +39,16 @@ static const struct wait_hook wait_hooks[] = {
 #define WAIT_HOOK_COUNT (sizeof(wait_hooks) / sizeof(wait_hooks[0]))
 
 /* Programs that are loaded where the kernel has their tracepoint, and if they are asked for. */
-enum optional_use {
-	USE_ALWAYS,
-	USE_MEMORY,       /* with options->memory */
-	USE_MEMORY_NEW,   /* the same, where each change of what is resident is an event */
-	USE_MEMORY_BEFORE /* the same, where not */
-};
-
 struct optional_program {
 	const char *program;
 	const char *tracepoint;
-	enum optional_use use;
+	bool memory; /* only with options->memory */
 };
 
 static const struct optional_program optional_programs[] = {
-	{"send_message", "sock_send_length", USE_ALWAYS}, /* from Linux 6.3 on */
-	{"receive_message", "sock_recv_length", USE_ALWAYS},
-	{"fault_kernel", "page_fault_kernel", USE_MEMORY}, /* x86 alone */
-	{"grow_memory", "rss_stat", USE_MEMORY_NEW},
-	{"grow_block", "mm_page_alloc", USE_MEMORY_NEW},
-	{"fault_user", "page_fault_user", USE_MEMORY_BEFORE},
-	{"grow_by_allocation", "mm_page_alloc", USE_MEMORY_BEFORE},
+	{"send_message", "sock_send_length", false}, /* from Linux 6.3 on */
+	{"receive_message", "sock_recv_length", false},
+	{"grow_memory", "mm_page_alloc", true},
 };
 #define OPTIONAL_COUNT (sizeof(optional_programs) / sizeof(optional_programs[0]))
 
@@ -95,26 +83,10 @@ complaint_keep(enum libbpf_print_level level, const char *format, va_list argume
 	return 0;
 }
 
-/* Before Linux 6.2 each thread counts what it makes resident in this structure. */
-static bool kernel_counts_by_thread(void)
-{
-	struct btf *btf = btf__load_vmlinux_btf();
-	bool found;
-
-	if (libbpf_get_error(btf))
-		return false;
-	found = btf__find_by_name_kind(btf, "task_rss_stat", BTF_KIND_STRUCT) > 0;
-	btf__free(btf);
-	return found;
-}
-
 static bool optional_wanted(const struct optional_program *program,
 			    const struct session_options *options)
 {
-	if (program->use != USE_ALWAYS && !options->memory)
-		return false;
-	if (program->use >= USE_MEMORY_NEW &&
-	    (program->use == USE_MEMORY_BEFORE) != kernel_counts_by_thread())
+	if (program->memory && !options->memory)
 		return false;
 	return libbpf_find_vmlinux_btf_id(program->tracepoint, BPF_TRACE_RAW_TP) > 0;
 }
