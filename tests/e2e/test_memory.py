@@ -52,10 +52,9 @@ def found(recording, name):
 
 
 def check(recording, name, wanted):
-    """Growth in one go: only the strata at its two ends are shared with others. The standard
-    deviation of each is half a stratum at most; four of those of both are allowed."""
-    size = stratum(wanted, recording.truth["measured"][name]["seconds"])
-    error = 4 * size * 0.5 ** 0.5
+    """Growth in one go: only the strata at its two ends are shared with others, and each is charged
+    to one or the other whole. The first is as large as what came before has left it."""
+    error = STRATUM_MAX + stratum(wanted, recording.truth["measured"][name]["seconds"])
     assert abs(found(recording, name) - wanted) <= error + 0.01 * wanted, \
         "%s grew by %.1f MB, not %.1f" % (name, wanted / MB, found(recording, name) / MB)
 
@@ -110,8 +109,8 @@ def test_a_rhythm_misleads_nobody(recording, name):
     """128 runs of half a stratum each: the variance is growth times stratum at most."""
     wanted = recording.truth["measured"][name]["faulted"]
     assert wanted >= 16 * MB
-    # The mean pace says little of such short runs: the largest strata that may be.
-    assert abs(found(recording, name) - wanted) <= 4 * (wanted * MB) ** 0.5
+    # The largest strata that may be, as the mean pace says little of such short runs: 3 deviations.
+    assert abs(found(recording, name) - wanted) <= 3 * (wanted * STRATUM_MAX) ** 0.5
 
 
 def lines(recording, name):
@@ -123,7 +122,7 @@ def lines(recording, name):
 
 
 def test_growth_is_in_its_line(recording):
-    grown, size = lines(recording, "make_lists"), 4 * STRATUM_MAX * 0.5 ** 0.5
+    grown, size = lines(recording, "make_lists"), 2 * STRATUM_MAX
     assert set(grown) == {1, 2}
     assert abs(grown[1] - 24 * MB) <= size and abs(grown[2] - 48 * MB) <= size, grown
     grown = lines(recording, "read_then_write")
