@@ -176,7 +176,10 @@ static __always_inline void target_read_socket(struct sock *sock, struct wait_ta
 		target_read_inet(sock, target, family == FAMILY_INET6);
 }
 
-/* Fills *target, which must be zero, with what a wait on the descriptor is for. */
+/*
+ * Fills *target, which must be zero, with what a wait on the descriptor is for. As many bytes as a
+ * path has must follow it in the same map: the verifier does not see that they are never written.
+ */
 static __noinline void target_read(struct task_struct *task, __u32 descriptor,
 				   struct wait_target *target)
 {

@@ -87,7 +87,7 @@ struct wait_target {
 	/*
 	 * Of a unix socket; may be cut. Of a file or pipe: its name, then those of the directories
 	 * that it is in, from the inside outwards, each with a NUL, as many as there is room for; "/"
-	 * is the last. What follows the last NUL is cut.
+	 * is the last. One that ends with the last byte may be cut.
 	 */
 	char path[64];
 };

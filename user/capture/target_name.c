@@ -60,8 +60,8 @@ void target_path(const struct wait_target *target, char path[TARGET_PATH_SIZE])
 	path[start] = '\0';
 	while (names < end && *names && !whole) {
 		length = strnlen(names, (size_t)(end - names));
-		if (names + length == end && names != target->path)
-			break; /* it is cut */
+		if (names + length + 1 >= end && names != target->path)
+			break; /* it is cut, or fills the room just so */
 		whole = *names == '/' && names != target->path;
 		if (!whole) {
 			start -= length;

@@ -250,7 +250,6 @@ def run(meter, directory):
     keep, path = [], make_file(directory)
     memory = private(48 * MB)
     timed(meter, touch_pages, memory)
-    fork_and_write(meter, memory)
     huge = private(64 * MB)
     advise(huge, ADVISE_HUGE)
     timed(meter, touch_huge, huge)
@@ -269,6 +268,7 @@ def run(meter, directory):
     run_threads()
     run_alternately(keep)
     run_numpy(meter, keep)
+    fork_and_write(meter, memory)  # the last: all that is written after it faults once more
     os.unlink(path)
 
 
