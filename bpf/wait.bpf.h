@@ -72,7 +72,6 @@ static __always_inline __u32 wait_syscall(struct thread *thread, subject_t subje
 	case WAIT_FUTEX:
 		return wait_futex(thread, subject, call, now);
 	case WAIT_FILE:
-		*descriptor = call->arguments[0];
 		return STATE_FILE;
 	case WAIT_SLEEP:
 		return STATE_SLEEP;
@@ -80,6 +79,18 @@ static __always_inline __u32 wait_syscall(struct thread *thread, subject_t subje
 		return STATE_CHILD;
 	}
 	return thread->in_io_wait ? STATE_FILE : STATE_OTHER;
+}
+
+/*
+ * Without a system call it is a page fault. It waits for a disk, or, in a sleep that a signal may
+ * end, for a file system that is a program (FUSE) or for memory that a program fills (userfaultfd).
+ * Any other is a wait for a lock of the kernel's, which is no major fault.
+ */
+static __always_inline __u32 wait_fault(const struct thread *thread)
+{
+	if (thread->in_io_wait || thread->task_state & TASK_INTERRUPTIBLE_STATE)
+		return STATE_FAULT;
+	return STATE_OTHER;
 }
 
 /*
@@ -101,7 +112,7 @@ CHECKED_ONCE int wait_classify(struct thread *thread, subject_t subject, __u64 n
 	else if (call.number >= 0)
 		thread->state = wait_syscall(thread, subject, &call, now, slot, &descriptor);
 	else
-		thread->state = thread->in_io_wait ? STATE_FAULT : STATE_OTHER;
+		thread->state = wait_fault(thread);
 	if (thread->state != STATE_GIL)
 		thread->gil_pause_ns = 0;
 	thread->descriptor = descriptor;

@@ -84,7 +84,12 @@ struct wait_target {
 	__u16 peer_port;
 	__u8 address[16]; /* of the peer, in network order */
 	__u64 inode;      /* of a file */
-	char path[64];    /* a file's last component, or a unix socket's path; may be cut */
+	/*
+	 * Of a unix socket; may be cut. Of a file or pipe: its name, then those of the directories
+	 * that it is in, from the inside outwards, each with a NUL, as many as there is room for; "/"
+	 * is the last. One that ends with the last byte may be cut.
+	 */
+	char path[64];
 };
 
 #define GENERATIONS   3

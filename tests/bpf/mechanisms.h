@@ -80,6 +80,7 @@ struct descriptor_result {
 	__u32 kind; /* enum descriptor_kind */
 	__u32 pad;
 	struct wait_target target;
+	char room[64]; /* see target_read() */
 };
 
 #endif

@@ -117,11 +117,10 @@ int describe(void *context)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
 	struct descriptor_table table = descriptor_table_read(task);
-	struct wait_target target = {};
 
 	descriptor_result.kind = descriptor_kind(table.files, table.owner, descriptor);
-	target_read(task, descriptor, &target);
-	descriptor_result.target = target;
+	__builtin_memset(&descriptor_result.target, 0, sizeof(descriptor_result.target));
+	target_read(task, descriptor, &descriptor_result.target);
 	return 0;
 }
 
