@@ -13,15 +13,15 @@
 
 #include "state.h"
 
-#define COMM_SIZE          16   /* TASK_COMM_LEN */
-#define PYTHON_FRAMES_MAX  1536 /* frames kept of one stack, innermost first */
-#define KERNEL_FRAMES_MAX  64   /* return addresses kept of one kernel stack */
-#define NATIVE_FRAMES_MAX  1024 /* kept of one stack, if its Python frames leave room for them */
+#define COMM_SIZE          16    /* TASK_COMM_LEN */
+#define PYTHON_FRAMES_MAX  1536  /* frames kept of one stack, innermost first */
+#define KERNEL_FRAMES_MAX  64    /* return addresses kept of one kernel stack */
+#define NATIVE_FRAMES_MAX  1024  /* kept of one stack, if its Python frames leave room for them */
 #define FRAMES_BYTES       30720 /* for the Python and native frames of one stack */
-#define NAME_BYTES_MAX     2048 /* bytes kept of a name, in the object's own width */
-#define FILENAME_BYTES_MAX 4096 /* bytes kept of a file name: PATH_MAX */
-#define LINES_CHUNK        8192 /* bytes of a line table in one record */
-#define LINES_CHUNKS_MAX   32   /* records that one line table may take */
+#define NAME_BYTES_MAX     2048  /* bytes kept of a name, in the object's own width */
+#define FILENAME_BYTES_MAX 4096  /* bytes kept of a file name: PATH_MAX */
+#define LINES_CHUNK        8192  /* bytes of a line table in one record */
+#define LINES_CHUNKS_MAX   32    /* records that one line table may take */
 
 enum record_kind {
 	RECORD_SAMPLE = 1, /* struct sample_record */
@@ -79,7 +79,8 @@ enum target_kind { TARGET_NONE, TARGET_INET, TARGET_INET6, TARGET_UNIX, TARGET_F
 
 /* What a descriptor that a thread waits on leads to. Ports are in host order. */
 struct wait_target {
-	__u32 kind; /* enum target_kind */
+	__u16 kind;        /* enum target_kind */
+	__u16 descriptors; /* of a wait for several: how many, and this one was ready; else 0 */
 	__u16 local_port;
 	__u16 peer_port;
 	__u8 address[16]; /* of the peer, in network order */
