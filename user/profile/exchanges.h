@@ -41,7 +41,7 @@ void exchanges_free(struct exchanges *exchanges);
 /* Whether these are many small round trips: a stream of data goes one way only. */
 bool exchange_is_many(const struct exchange *exchange);
 
-/* The one that a function's waits for a target are of, as the function or its caller; -1: none. */
-int64_t exchanges_find(const struct exchanges *exchanges, int64_t function, uint32_t target);
+/* Whether a stack has the function inside of the caller; where it loops itself, at the same line. */
+bool exchange_has(const struct profile *profile, const struct exchange *exchange, uint32_t stack);
 
 #endif
