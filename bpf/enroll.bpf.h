@@ -17,6 +17,7 @@ static __always_inline void thread_restart(struct thread *thread, struct task_st
 	thread->gil = 0;
 	thread->searched_ns = 0;
 	__builtin_memset(thread->totals, 0, sizeof(thread->totals));
+	__builtin_memset(thread->messages, 0, sizeof(thread->messages));
 	__builtin_memset(&thread->capture, 0, sizeof(thread->capture));
 }
 
@@ -69,6 +70,8 @@ static __always_inline void thread_record_fill(struct thread_record *record,
 	record->end_ns = thread->since_ns;
 	BPF_CORE_READ_STR_INTO(&record->comm, task, comm);
 	__builtin_memcpy(record->totals, thread->totals, sizeof(record->totals));
+	record->messages[MESSAGE_SENT] = thread->messages[MESSAGE_SENT].count;
+	record->messages[MESSAGE_RECEIVED] = thread->messages[MESSAGE_RECEIVED].count;
 }
 
 #endif

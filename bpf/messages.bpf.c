@@ -1,55 +1,96 @@
 // SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
 /*
  * Owns counting what recorded threads send and receive on sockets: on a fast server most round
- * trips never block, so that waits do not tell how many there are. Samples are taken of many
- * messages in a row, since it shows which belong to one call of a function, and then of none for
- * some time; while messages are few, of all.
+ * trips never block, so that waits do not tell how many there are. All are counted. Which function
+ * they are of is sampled: of each thread many messages in a row, since that shows which of them
+ * belong to one call of a function, and then none for some time; while messages are few, all.
+ *
+ * How many are passed over is one number for all threads, so that the cost is bounded however many
+ * there are. When it changes a thread begins anew at a random point of row and pause together, so
+ * that each message is sampled with a probability of 1 / weight.
  */
 #include "sample.bpf.h"
 
-#define SENT_ROW           1024 /* messages that are sampled in a row */
-#define RECEIVED_ROW       32
-#define MESSAGE_PAUSE_NS   1000000000ULL /* a row and what is passed over after it take so long */
+#define SENT_ROW           1024 /* messages that are sampled in a row: of several calls */
+#define RECEIVED_ROW       64
+#define SENT_BUDGET        2048 /* messages to sample in a window, of all threads */
+#define RECEIVED_BUDGET    256
+#define MESSAGE_WINDOW_NS  1000000000ULL
 #define MESSAGE_WEIGHT_MAX 4096
 
-/* Counts a message. Returns how many a sample of it stands for; 0: none is taken. */
-static __always_inline __u32 message_count(struct message_stratum *stratum, __u32 row)
-{
-	__u32 weight = stratum->weight ? stratum->weight : 1;
-	bool sampled = stratum->position < row;
-	__u64 now;
+/* How often messages come in one direction. Changed without locks: all of it is an estimate. */
+struct message_rate {
+	__u64 start_ns; /* of the window */
+	__u64 count;    /* since then */
+	__u32 weight;   /* of each sampled message; 0: 1 */
+	__u32 pad;
+};
 
-	stratum->position++;
-	if (stratum->position < weight * row)
-		return sampled ? weight : 0;
-	now = bpf_ktime_get_ns();
-	if (now - stratum->start_ns < MESSAGE_PAUSE_NS && weight < MESSAGE_WEIGHT_MAX)
-		stratum->weight = 2 * weight;
-	else if (now - stratum->start_ns > 4 * MESSAGE_PAUSE_NS)
-		stratum->weight = weight / 2;
-	stratum->start_ns = now;
-	stratum->position = 0;
-	return sampled ? weight : 0;
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 2); /* by enum message_direction */
+	__type(key, __u32);
+	__type(value, struct message_rate);
+} message_rates SEC(".maps");
+
+/* Counts a message. Returns the weight that sampled ones have from now on. */
+static __always_inline __u32 message_rate_count(struct message_rate *rate, __u64 budget)
+{
+	__u64 now = bpf_ktime_get_ns();
+	__u64 count = __sync_fetch_and_add(&rate->count, 1) + 1;
+	__u32 weight = rate->weight ? rate->weight : 1;
+
+	if (count > budget * weight && weight < MESSAGE_WEIGHT_MAX)
+		rate->weight = 2 * weight;
+	if (now - rate->start_ns < MESSAGE_WINDOW_NS)
+		return rate->weight ? rate->weight : 1;
+	if (count < budget * weight / 4 && weight > 1)
+		rate->weight = weight / 2;
+	rate->count = 0;
+	rate->start_ns = now;
+	return rate->weight ? rate->weight : 1;
+}
+
+/* Moves on by a message. Returns how many a sample of it stands for; 0: none is taken. */
+static __always_inline __u32 message_row_advance(struct message_row *messages, __u32 row,
+						 __u32 weight)
+{
+	__u32 position;
+
+	messages->count++;
+	if (messages->weight != weight) {
+		messages->weight = weight;
+		messages->position = weight > 1 ? bpf_get_prandom_u32() % (weight * row) : 0;
+	}
+	position = messages->position++;
+	if (messages->position >= weight * row)
+		messages->position = 0;
+	return position < row ? weight : 0;
 }
 
 static __always_inline void message_take(__u64 sock, int bytes, __u32 direction)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
 	struct thread *thread = thread_find(task);
+	bool sent = direction == MESSAGE_SENT;
+	struct message_rate *rate;
+	struct message_row *messages;
 	struct sampling sampling;
-	__u32 weight, first;
+	__u32 weight;
 
 	if (!thread || bytes <= 0)
 		return;
-	first = !thread->messages[direction & 1].position;
-	weight = message_count(&thread->messages[direction & 1],
-			       direction == MESSAGE_SENT ? SENT_ROW : RECEIVED_ROW);
+	rate = bpf_map_lookup_elem(&message_rates, &direction);
+	if (!rate)
+		return;
+	messages = &thread->messages[direction & 1];
+	weight = message_rate_count(rate, sent ? SENT_BUDGET : RECEIVED_BUDGET);
+	weight = message_row_advance(messages, sent ? SENT_ROW : RECEIVED_ROW, weight);
 	if (!weight || sample_begin(&sampling, SCRATCH_EVENT, task))
 		return;
 	sampling.sample->state = STATE_RUNNING;
-	if (first)
-		sampling.sample->flags |= SAMPLE_ROW_BEGINS;
 	sampling.sample->messages[direction & 1] = weight;
+	sampling.sample->message_number = messages->count;
 	target_read_socket((struct sock *)sock, &sampling.sample->target);
 	sample_add_python(&sampling, thread, task, OWN_THREAD);
 	sample_end(&sampling);

@@ -26,10 +26,10 @@ struct stratum {
 	__u32 point;    /* ns into the stratum at which a wait is captured */
 };
 
-/* Which of a thread's messages are sampled, see messages.bpf.h. */
-struct message_stratum {
-	__u64 start_ns; /* when the row began */
-	__u32 weight;   /* rows' lengths until the next one; 0: 1 */
+/* A thread's messages in one direction, and which of them are sampled: see messages.bpf.c. */
+struct message_row {
+	__u64 count;    /* of all */
+	__u32 weight;   /* row's lengths from its start to the next one's; 0: none has begun */
 	__u32 position; /* of the next message, from the row's start on */
 };
 
@@ -69,7 +69,7 @@ struct thread {
 	char ran[COMM_SIZE];       /* see struct sample_record */
 	__u32 gc;                  /* generation that it collects, + 1; 0: none */
 	__u64 gc_start_ns;
-	struct message_stratum messages[2];
+	struct message_row messages[2]; /* by enum message_direction */
 	__u64 grown_bytes;  /* see growth.bpf.h */
 	__u32 growth_point; /* 1 to GROWTH_STRATUM; 0: not drawn yet */
 	__u32 faults;       /* 1: it is in a page fault that has been given no page yet */

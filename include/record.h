@@ -57,7 +57,6 @@ enum sample_flags {
 	SAMPLE_NOT_PYTHON = 16, /* the process has no known interpreter (yet) */
 	SAMPLE_NATIVE =
 		32, /* native frames were looked for; not if nothing is known of the process */
-	SAMPLE_ROW_BEGINS = 128, /* messages before this one were passed over */
 	SAMPLE_NATIVE_CUT = 64   /* the outer native frames are missing */
 };
 
@@ -137,7 +136,8 @@ struct sample_record {
 	char ran[COMM_SIZE];       /* what had the CPU that the thread was in the run queue for */
 	__u32 gc;                  /* generation that the thread collects, + 1; 0: none */
 	__u32 messages[2];         /* what the sample stands for, by enum message_direction */
-	__u64 grown_bytes;         /* the same of growth of resident memory */
+	__u64 message_number;      /* which of the thread's in that direction it is, from 1 on */
+	__u64 grown_bytes;         /* what the sample stands for of growth of resident memory */
 	__u32 gc_flag;             /* 1: it collects some generation, by the interpreter's flag */
 	__u32 kernel_count;
 	__u32 python_count;
@@ -196,6 +196,7 @@ struct thread_record {
 	__u64 end_ns;
 	char comm[COMM_SIZE];
 	struct state_total totals[STATE_COUNT];
+	__u64 messages[2]; /* all, by enum message_direction */
 };
 
 struct process_record {

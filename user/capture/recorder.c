@@ -12,6 +12,7 @@
 #include "capture/code_loops.h"
 #include "capture/codes.h"
 #include "capture/file_path.h"
+#include "capture/message_totals.h"
 #include "capture/native_names.h"
 #include "capture/repeats.h"
 #include "capture/stack.h"
@@ -322,14 +323,20 @@ static int runqueue_add(struct recorder *recorder, const struct sample_record *s
 			sample->runqueue_length_ns, false);
 }
 
-/* Follows the thread's calls, by the outermost of its Python frames. */
+/* Follows the calls that a thread's messages are of, by the outermost of its Python frames. */
 static int repeats_follow(struct recorder *recorder, const struct sample_record *sample,
 			  const struct profile_key *key)
 {
 	struct repeat_frame frames[REPEAT_FRAMES_MAX];
+	struct repeat_message message = {.process = key->process,
+					 .tid = key->tid,
+					 .number = sample->message_number,
+					 .target = key->target,
+					 .weight = sample->messages[MESSAGE_SENT],
+					 .frames = frames};
 	uint32_t count = 0, at;
 
-	if (sample->flags & (SAMPLE_CUT | SAMPLE_BROKEN | SAMPLE_UNREAD))
+	if (!message.weight || sample->flags & (SAMPLE_CUT | SAMPLE_BROKEN | SAMPLE_UNREAD))
 		return 0;
 	for (at = sample->python_count; at-- > 0 && count < REPEAT_FRAMES_MAX; count++) {
 		const struct python_frame *frame = &sample->python[at];
@@ -337,17 +344,14 @@ static int repeats_follow(struct recorder *recorder, const struct sample_record 
 					 &frames[count].location);
 
 		frames[count].instruction = frame->instruction;
-		frames[count].loops = false;
-		if (!error && sample->messages[MESSAGE_SENT])
+		if (!error)
 			error = code_loops_find(recorder->loops, sample->head.process, frame,
 						&frames[count].loops);
 		if (error)
 			return error;
 	}
-	if (sample->flags & SAMPLE_ROW_BEGINS && sample->messages[MESSAGE_SENT])
-		repeats_forget(recorder->repeats, key->process, key->tid);
-	return repeats_observe(recorder->repeats, key->process, key->tid, frames, count,
-			       key->target, sample->messages[MESSAGE_SENT]);
+	message.count = count;
+	return repeats_observe(recorder->repeats, &message);
 }
 
 static int event_add(struct recorder *recorder, const struct sample_record *record,
@@ -427,6 +431,8 @@ static bool thread_continue(struct profile *profile, const struct profile_thread
 			continue;
 		before->end_ns = thread->end_ns;
 		before->name = thread->name;
+		before->sends += thread->sends;
+		before->receives += thread->receives;
 		for (state = 0; state < STATE_COUNT; state++) {
 			before->ns[state] += thread->ns[state];
 			before->waits[state] += thread->waits[state];
@@ -456,6 +462,8 @@ static int thread_handle(struct recorder *recorder, const struct thread_record *
 	thread.tid = record->tid;
 	thread.start_ns = record->start_ns;
 	thread.end_ns = record->end_ns;
+	thread.sends = record->messages[MESSAGE_SENT];
+	thread.receives = record->messages[MESSAGE_RECEIVED];
 	for (state = 0; state < STATE_COUNT; state++) {
 		thread.ns[state] = record->totals[state].ns;
 		thread.waits[state] = record->totals[state].waits;
@@ -533,6 +541,8 @@ int recorder_finish(struct recorder *recorder, uint64_t start_ns)
 	}
 	if (!error)
 		error = repeats_finish(recorder->repeats);
+	if (!error)
+		error = message_totals_fit(profile);
 	if (!error)
 		collections_add(profile);
 	return error ? error : recorder->error;

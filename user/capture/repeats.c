@@ -3,6 +3,7 @@
 #include "capture/repeats.h"
 
 #include <errno.h>
+#include <math.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,17 +11,26 @@
 
 #include "profile/library.h"
 
-/* A call that is under way, as far as samples show it. Its messages are those to `target`. */
+#define SENDERS_MAX 4 /* that are told apart in one call */
+
+/* What is sent in a call to one target by one function. */
+struct sender {
+	uint32_t target;
+	uint32_t function; /* innermost one of the user's that sends, or the level's own */
+	uint64_t sends;
+	uint64_t weight;    /* of all of them */
+	uint32_t site;      /* location in the call of most of them, */
+	uint64_t site_lead; /* and how many more than of others */
+};
+
+/* A call that is under way, as far as messages show it. */
 struct level {
 	struct repeat_frame now;
 	int32_t first; /* instruction at which it was first seen */
 	bool moved;    /* it has been elsewhere since */
-	uint32_t target;
-	uint32_t function; /* innermost one of the user's that sent, or this level's own */
-	uint64_t sends;
-	uint32_t weight; /* of each of them */
-	uint32_t site;   /* location of most of them, and how many more than of others */
-	uint64_t site_lead;
+	bool begun;    /* the thread's message before was sampled, and not in this call */
+	uint32_t sender_count;
+	struct sender senders[SENDERS_MAX];
 };
 
 struct thread_key {
@@ -32,6 +42,7 @@ struct followed {
 	struct thread_key key;
 	struct level levels[REPEAT_FRAMES_MAX];
 	uint32_t depth;
+	uint64_t number; /* of the message before; 0: there was none */
 	UT_hash_handle hh;
 };
 
@@ -45,8 +56,11 @@ struct pattern_key {
 struct pattern {
 	struct pattern_key key;
 	uint32_t site;
-	uint32_t depth; /* of the caller, from the outermost frame on */
-	uint64_t calls, sends, most;
+	uint32_t depth;             /* of the caller, from the outermost frame on */
+	uint64_t calls, sends;      /* of which all was seen, and the messages in them */
+	uint64_t parts, part_sends; /* of which one end was seen */
+	uint64_t weight;            /* of all messages */
+	uint64_t most;              /* in a call */
 	UT_hash_handle hh;
 };
 
@@ -104,54 +118,84 @@ static uint32_t function_of(const struct repeats *repeats, uint32_t location)
 	return repeats->profile->locations[location].function;
 }
 
-/* The call has ended, or nothing more is seen of it: what it sent is counted. */
-static int level_close(struct repeats *repeats, const struct followed *thread, uint32_t depth)
+static struct pattern *pattern_find(struct repeats *repeats, const struct pattern_key *key)
+{
+	struct pattern *pattern;
+
+	HASH_FIND(hh, repeats->patterns, key, sizeof(*key), pattern);
+	if (pattern)
+		return pattern;
+	pattern = calloc(1, sizeof(*pattern));
+	if (!pattern)
+		return NULL;
+	pattern->key = *key;
+	HASH_ADD(hh, repeats->patterns, key, sizeof(pattern->key), pattern);
+	return pattern;
+}
+
+/* Adds what a call's sender has sent. One message alone is no pattern. */
+static int sender_close(struct repeats *repeats, const struct followed *thread, uint32_t depth,
+			const struct sender *sender, bool ended)
 {
 	const struct level *level = &thread->levels[depth];
 	struct pattern_key key = {.process = thread->key.process,
 				  .caller = function_of(repeats, level->now.location),
-				  .function = level->function,
-				  .target = level->target};
+				  .function = sender->function,
+				  .target = sender->target};
 	struct pattern *pattern;
 
-	if (level->sends < 2)
+	if (sender->sends < 2)
 		return 0;
-	HASH_FIND(hh, repeats->patterns, &key, sizeof(key), pattern);
-	if (!pattern) {
-		pattern = calloc(1, sizeof(*pattern));
-		if (!pattern)
-			return -ENOMEM;
-		pattern->key = key;
-		HASH_ADD(hh, repeats->patterns, key, sizeof(pattern->key), pattern);
-	}
-	pattern->calls += level->weight;
-	pattern->sends += level->sends * level->weight;
+	pattern = pattern_find(repeats, &key);
+	if (!pattern)
+		return -ENOMEM;
 	pattern->depth = depth;
-	if (level->sends > pattern->most) {
-		pattern->most = level->sends;
-		pattern->site = level->site;
+	pattern->weight += sender->weight;
+	if (level->begun && ended) {
+		pattern->calls++;
+		pattern->sends += sender->sends;
+	} else if (level->begun || ended) {
+		pattern->parts++;
+		pattern->part_sends += sender->sends;
+	} else {
+		return 0;
+	}
+	if (sender->sends > pattern->most) {
+		pattern->most = sender->sends;
+		pattern->site = sender->site;
 	}
 	return 0;
 }
 
-static int levels_close(struct repeats *repeats, struct followed *thread, uint32_t depth)
+/* The call has ended, or nothing more is seen of it: what it sent is counted. */
+static int level_close(struct repeats *repeats, const struct followed *thread, uint32_t depth,
+		       bool ended)
+{
+	const struct level *level = &thread->levels[depth];
+	uint32_t at;
+	int error = 0;
+
+	for (at = 0; at < level->sender_count && !error; at++)
+		error = sender_close(repeats, thread, depth, &level->senders[at], ended);
+	return error;
+}
+
+static int levels_close(struct repeats *repeats, struct followed *thread, uint32_t depth,
+			bool ended)
 {
 	int error = 0;
 
 	while (thread->depth > depth) {
-		int result = level_close(repeats, thread, --thread->depth);
+		int result = level_close(repeats, thread, --thread->depth, ended);
 
 		error = error ? error : result;
 	}
 	return error;
 }
 
-/*
- * How many of the thread's open calls go on in this stack; the last of them may have moved. Only
- * places from which messages are sent tell of a function's next call: in between it may be anywhere.
- */
+/* How many of the thread's open calls go on in this stack; the last of them may have moved. */
 static uint32_t levels_match(const struct repeats *repeats, const struct followed *thread,
-			     const struct repeat_frame *frames, uint32_t count, bool sends)
+			     const struct repeat_frame *frames, uint32_t count)
 {
 	uint32_t depth, looping = 0;
 
@@ -161,23 +205,23 @@ static uint32_t levels_match(const struct repeats *repeats, const struct followe
 
 		if (frames[depth].loops)
 			looping = depth + 1;
-
 		if (function_of(repeats, level->now.location) !=
 		    function_of(repeats, frames[depth].location))
 			return depth;
-		if (!stays && sends && level->moved && !frames[depth].loops &&
+		if (!stays && level->moved && !frames[depth].loops &&
 		    frames[depth].instruction == level->first)
 			return looping;
 		if (!stays)
 			return depth + 1;
 	}
-	return sends ? looping : depth;
+	return looping;
 }
 
-static void level_open(struct level *level, const struct repeat_frame *frame)
+static void level_open(struct level *level, const struct repeat_frame *frame, bool begun)
 {
 	memset(level, 0, sizeof(*level));
 	level->now = *frame;
+	level->begun = begun;
 	level->first = frame->instruction;
 }
 
@@ -187,22 +231,35 @@ static void level_move(struct level *level, const struct repeat_frame *frame)
 	level->now = *frame;
 }
 
-/* Of several targets the one that was first counts; others are those of other functions' calls. */
+/* NULL: there are too many already. */
+static struct sender *level_sender(struct level *level, uint32_t target, uint32_t function)
+{
+	struct sender *sender = level->senders;
+	uint32_t at;
+
+	for (at = 0; at < level->sender_count; at++, sender++)
+		if (sender->target == target && sender->function == function)
+			return sender;
+	if (level->sender_count == SENDERS_MAX)
+		return NULL;
+	level->sender_count++;
+	*sender = (struct sender){.target = target, .function = function};
+	return sender;
+}
+
 static void level_send(struct level *level, uint32_t target, uint32_t function, uint32_t weight)
 {
-	if (!level->sends) {
-		level->target = target;
-		level->function = function;
-		level->weight = weight;
-	}
-	if (level->target != target)
+	struct sender *sender = level_sender(level, target, function);
+
+	if (!sender)
 		return;
-	level->sends++;
-	if (level->site == level->now.location || !level->site_lead) {
-		level->site = level->now.location;
-		level->site_lead++;
+	sender->sends++;
+	sender->weight += weight;
+	if (sender->site == level->now.location || !sender->site_lead) {
+		sender->site = level->now.location;
+		sender->site_lead++;
 	} else {
-		level->site_lead--;
+		sender->site_lead--;
 	}
 }
 
@@ -227,51 +284,72 @@ static uint32_t sender_find(const struct repeats *repeats, const struct followed
 	return function_of(repeats, thread->levels[depth].now.location);
 }
 
-int repeats_observe(struct repeats *repeats, uint32_t process, uint32_t tid,
-		    const struct repeat_frame *frames, uint32_t count, uint32_t target,
-		    uint32_t weight)
+/* Whether the message is the one right after the last that was seen of the thread. */
+static bool message_follows(const struct followed *thread, const struct repeat_message *message)
 {
-	struct followed *thread = thread_find(repeats, process, tid);
-	uint32_t depth, matched;
+	return thread->number && message->number == thread->number + 1;
+}
+
+int repeats_observe(struct repeats *repeats, const struct repeat_message *message)
+{
+	struct followed *thread = thread_find(repeats, message->process, message->tid);
+	uint32_t count = message->count, depth, matched = 0;
+	bool follows;
 	int error;
 
 	if (!thread)
 		return -ENOMEM;
 	if (count > REPEAT_FRAMES_MAX)
 		count = REPEAT_FRAMES_MAX;
-	matched = levels_match(repeats, thread, frames, count, weight > 0);
-	error = levels_close(repeats, thread, matched);
-	if (!weight)
-		return error;
+	follows = message_follows(thread, message);
+	if (follows)
+		matched = levels_match(repeats, thread, message->frames, count);
+	error = levels_close(repeats, thread, matched, follows);
 	if (matched)
-		level_move(&thread->levels[matched - 1], &frames[matched - 1]);
+		level_move(&thread->levels[matched - 1], &message->frames[matched - 1]);
 	for (depth = matched; depth < count; depth++)
-		level_open(&thread->levels[depth], &frames[depth]);
+		level_open(&thread->levels[depth], &message->frames[depth], follows);
 	thread->depth = count;
+	thread->number = message->number;
 	for (depth = 0; depth < count; depth++)
-		level_send(&thread->levels[depth], target, sender_find(repeats, thread, depth),
-			   weight);
+		level_send(&thread->levels[depth], message->target,
+			   sender_find(repeats, thread, depth), message->weight);
 	return error;
-}
-
-void repeats_forget(struct repeats *repeats, uint32_t process, uint32_t tid)
-{
-	struct followed *thread = thread_find(repeats, process, tid);
-
-	if (thread)
-		thread->depth = 0;
 }
 
 static bool pattern_counts(const struct pattern *pattern)
 {
-	return pattern->sends >= REPEAT_MIN * pattern->calls;
+	if (pattern->calls)
+		return pattern->sends >= REPEAT_MIN * pattern->calls;
+	/* A call that loops itself and of which no end was seen is a program's main loop. */
+	return pattern->key.caller != pattern->key.function && pattern->parts &&
+	       pattern->part_sends >= REPEAT_MIN * pattern->parts;
 }
 
-/* Whether another pattern says the same of a caller that is nearer to the messages. */
+/* A comprehension's own frame (Python/compile.c gives it such a name): its function says more. */
+static bool function_is_comprehension(const struct repeats *repeats, uint32_t function)
+{
+	const struct profile *profile = repeats->profile;
+	const char *name = profile->strings[profile->functions[function].name];
+	const char *last = strrchr(name, '<');
+
+	return last && (!strcmp(last, "<genexpr>") || !strcmp(last, "<listcomp>") ||
+			!strcmp(last, "<setcomp>") || !strcmp(last, "<dictcomp>"));
+}
+
+/* How little a pattern's caller says to the user whose program it is. */
+static int pattern_remoteness(const struct repeats *repeats, const struct pattern *pattern)
+{
+	if (location_is_library(repeats, pattern->site))
+		return 2;
+	return function_is_comprehension(repeats, pattern->key.caller);
+}
+
+/* Whether another pattern says the same of a caller that says more, or is nearer to the messages. */
 static bool pattern_is_outdone(const struct repeats *repeats, const struct pattern *pattern)
 {
 	const struct pattern *other;
-	bool library = location_is_library(repeats, pattern->site), other_library;
+	int own = pattern_remoteness(repeats, pattern), others;
 
 	for (other = repeats->patterns; other; other = other->hh.next) {
 		if (other == pattern || !pattern_counts(other) ||
@@ -279,11 +357,33 @@ static bool pattern_is_outdone(const struct repeats *repeats, const struct patte
 		    other->key.target != pattern->key.target ||
 		    other->key.function != pattern->key.function)
 			continue;
-		other_library = location_is_library(repeats, other->site);
-		if (other_library != library ? library : other->depth > pattern->depth)
+		others = pattern_remoteness(repeats, other);
+		if (others != own ? others < own : other->depth > pattern->depth)
 			return true;
 	}
 	return false;
+}
+
+/* What the pattern stands for: all its messages, in as many calls as those seen whole tell. */
+static struct profile_repeat pattern_repeat(const struct pattern *pattern)
+{
+	struct profile_repeat repeat = {.process = pattern->key.process,
+					.caller = pattern->key.caller,
+					.function = pattern->key.function,
+					.location = pattern->site,
+					.target = pattern->key.target,
+					.calls = pattern->parts,
+					.sends = pattern->part_sends,
+					.most = pattern->most,
+					.at_least = !pattern->calls};
+	double each;
+
+	if (!pattern->calls)
+		return repeat;
+	each = (double)pattern->sends / (double)pattern->calls;
+	repeat.calls = (uint64_t)fmax(1, round((double)pattern->weight / each));
+	repeat.sends = (uint64_t)llround((double)repeat.calls * each);
+	return repeat;
 }
 
 int repeats_finish(struct repeats *repeats)
@@ -293,16 +393,9 @@ int repeats_finish(struct repeats *repeats)
 	int error = 0;
 
 	for (thread = repeats->threads; thread && !error; thread = thread->hh.next)
-		error = levels_close(repeats, thread, 0);
+		error = levels_close(repeats, thread, 0, false);
 	for (pattern = repeats->patterns; pattern && !error; pattern = pattern->hh.next) {
-		struct profile_repeat repeat = {.process = pattern->key.process,
-						.caller = pattern->key.caller,
-						.function = pattern->key.function,
-						.location = pattern->site,
-						.target = pattern->key.target,
-						.calls = pattern->calls,
-						.sends = pattern->sends,
-						.most = pattern->most};
+		struct profile_repeat repeat = pattern_repeat(pattern);
 
 		if (pattern_counts(pattern) && !pattern_is_outdone(repeats, pattern))
 			error = profile_repeat(repeats->profile, &repeat);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Owns finding functions that exchange many messages with one target within one call of a function:
- * the N+1 queries of a view. Calls are told apart by what is seen of a thread's stack from one
- * sample to the next; calls of which nothing was seen between them count as one.
+ * the N+1 queries of a view. Calls are told apart by a thread's stack from one message to the next.
+ * Only calls all of whose messages were sampled say how many there are in a call; a call of which
+ * the beginning or the end was seen says of how many there are at least.
  *
  * When messages are sent one after the other from the same place, the innermost function that is
  * in a loop there goes on in the same call, as do its callers; those that it calls are called anew.
@@ -32,17 +33,19 @@ struct repeat_frame {
 	bool loops; /* the instruction lies in a loop of the function */
 };
 
-/*
- * Takes a thread's stack, outermost frame first, at most REPEAT_FRAMES_MAX frames. `weight`: it
- * sends a message to `target` (a string of the profile), and stands for so many that do; 0: it
- * sends none. Returns 0 or -ENOMEM.
- */
-int repeats_observe(struct repeats *repeats, uint32_t process, uint32_t tid,
-		    const struct repeat_frame *frames, uint32_t count, uint32_t target,
-		    uint32_t weight);
+/* A message that a thread sends. */
+struct repeat_message {
+	uint32_t process; /* index into profile.processes */
+	uint32_t tid;
+	uint64_t number; /* which of the thread's it is: where one is missing it was passed over */
+	uint32_t target; /* string of the profile */
+	uint32_t weight; /* messages that it stands for, itself among them */
+	const struct repeat_frame *frames; /* outermost first */
+	uint32_t count;                    /* of frames; those after REPEAT_FRAMES_MAX are ignored */
+};
 
-/* Messages of the thread were passed over: of calls that are under way nothing can be told. */
-void repeats_forget(struct repeats *repeats, uint32_t process, uint32_t tid);
+/* Takes a message. Returns 0 or -ENOMEM. */
+int repeats_observe(struct repeats *repeats, const struct repeat_message *message);
 
 /* Adds what was found to profile->repeats. Returns 0 or -ENOMEM. */
 int repeats_finish(struct repeats *repeats);

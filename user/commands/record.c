@@ -8,21 +8,15 @@
 #include <argp.h>
 #include <errno.h>
 #include <inttypes.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
-#include "capture/facts.h"
-#include "capture/recorder.h"
+#include "capture/capture.h"
 #include "capture/rights.h"
-#include "capture/session.h"
-#include "capture/targets.h"
-#include "capture/unwinder.h"
 #include "clock.h"
 #include "commands/arguments.h"
 #include "commands/child.h"
@@ -34,8 +28,6 @@
 #define RATE_LIMIT      10000
 #define DRAIN_MS        100
 #define PROGRESS_MS     500
-/* Unwind tables come before what ends a recording is loaded, which takes longer. */
-#define NATIVE_FIRST_MS 500
 
 struct record_arguments {
 	pid_t pids[PROCESSES_LIMIT];
@@ -54,18 +46,11 @@ struct record_arguments {
 /* All that lives while a recording is made. */
 struct recording {
 	const struct record_arguments *arguments;
-	struct profile *profile;
-	struct recorder *recorder;
-	struct session *session;
-	struct modules *modules;
-	struct unwinder *unwinder;
-	struct targets *targets;
+	struct capture capture;
 	struct output output;
 	struct child child;
 	sigset_t old_mask;
-	int signals;       /* signalfd of those that end a recording */
-	uint64_t begin_ns; /* of the command */
-	uint64_t start_ns; /* of the recording */
+	int signals; /* signalfd of those that end a recording */
 	bool progress_shown;
 };
 
@@ -203,61 +188,6 @@ static int output_prepare(struct recording *recording, struct error *error)
 	return output_open(name, &recording->output, error);
 }
 
-/* Each file with native code is held open, and there may be hundreds. */
-static void descriptors_allow(void)
-{
-	struct rlimit limit;
-
-	if (getrlimit(RLIMIT_NOFILE, &limit))
-		return;
-	limit.rlim_cur = limit.rlim_max;
-	setrlimit(RLIMIT_NOFILE, &limit);
-}
-
-static int native_open(struct recording *recording)
-{
-	descriptors_allow();
-	recording->modules = modules_new();
-	if (!recording->modules)
-		return -ENOMEM;
-	recording->unwinder = unwinder_new(recording->session, recording->modules);
-	if (!recording->unwinder)
-		return -ENOMEM;
-	return recorder_use_native(recording->recorder, recording->modules, recording->unwinder,
-				   recording->arguments->native_lines);
-}
-
-static int capture_open(struct recording *recording, int argc, char **argv, struct error *error)
-{
-	struct session_options session = {.rate_hz = recording->arguments->rate_hz,
-					  .native = recording->arguments->native,
-					  .memory = recording->arguments->memory,
-					  .handler = recorder_handle};
-	int result;
-
-	recording->profile = profile_new();
-	if (!recording->profile)
-		goto no_memory;
-	if (facts_begin(recording->profile, argc, argv, session.rate_hz))
-		goto no_memory;
-	recording->recorder = recorder_new(recording->profile);
-	if (!recording->recorder)
-		goto no_memory;
-	session.context = recording->recorder;
-	result = session_open(&session, &recording->session, error);
-	if (result)
-		return result;
-	recorder_name_kernel(recording->recorder, session_name_address, recording->session);
-	if (session.native && native_open(recording))
-		goto no_memory;
-	recording->targets = targets_new(recording->profile, recording->recorder,
-					 recording->session, recording->unwinder);
-	if (recording->targets)
-		return 0;
-no_memory:
-	return error_set(error, -ENOMEM, "no memory");
-}
-
 static int targets_take(struct recording *recording, struct error *error)
 {
 	const struct record_arguments *arguments = recording->arguments;
@@ -265,42 +195,24 @@ static int targets_take(struct recording *recording, struct error *error)
 	int result = 0;
 
 	if (arguments->command)
-		return targets_add(recording->targets, recording->child.pid,
+		return targets_add(recording->capture.targets, recording->child.pid,
 				   TARGET_MAY_BECOME_PYTHON, error);
 	for (i = 0; !result && i < arguments->pid_count; i++)
-		result = targets_add(recording->targets, arguments->pids[i], TARGET_MUST_BE_PYTHON,
-				     error);
+		result = targets_add(recording->capture.targets, arguments->pids[i],
+				     TARGET_MUST_BE_PYTHON, error);
 	return result;
 }
 
-/* Makes unwind tables for so long, or until all files have theirs. */
-static void native_prepare(struct recording *recording, uint32_t ms)
-{
-	uint64_t deadline = clock_now_ns() + ms * 1000000ULL;
-
-	while (recording->unwinder && unwinder_poll(recording->unwinder) &&
-	       clock_now_ns() < deadline)
-		session_consume(recording->session);
-}
-
-static int capture_begin(struct recording *recording, struct error *error)
+static int recording_begin(struct recording *recording, struct error *error)
 {
 	int result = targets_take(recording, error);
 
-	if (result)
-		return result;
-	recording->start_ns = clock_now_ns();
-	result = targets_begin(recording->targets, error);
 	if (!result)
-		result = session_start(recording->session, error);
-	if (!result)
-		result = session_enroll(recording->session, error);
+		result = capture_begin(&recording->capture, error);
 	if (!result && recording->arguments->command)
 		result = child_release(&recording->child, recording->arguments->command[0], error);
 	if (!result)
-		native_prepare(recording, NATIVE_FIRST_MS);
-	if (!result)
-		result = session_prepare_finish(recording->session, error);
+		result = capture_prepare(&recording->capture, error);
 	return result;
 }
 
@@ -311,13 +223,13 @@ static void progress_show(struct recording *recording)
 
 	if (recording->arguments->quiet || !isatty(STDERR_FILENO))
 		return;
-	session_count_losses(recording->session, lost);
+	session_count_losses(recording->capture.session, lost);
 	for (reason = 0; reason < LOSS_COUNT; reason++)
 		sum += lost[reason];
 	fprintf(stderr,
 		"\r\033[Krecording: %.0f s, %" PRIu64 " samples, %" PRIu64 " lost. Ctrl-C ends it.",
-		(clock_now_ns() - recording->start_ns) / 1e9, recorder_samples(recording->recorder),
-		sum);
+		(clock_now_ns() - recording->capture.start_ns) / 1e9,
+		recorder_samples(recording->capture.recorder), sum);
 	recording->progress_shown = true;
 }
 
@@ -328,71 +240,35 @@ static void progress_clear(struct recording *recording)
 	recording->progress_shown = false;
 }
 
-/* Milliseconds to sleep: until it is time to drain, for the targets, or for the end. */
-static int loop_timeout(const struct recording *recording, uint64_t end_ns)
+/* Milliseconds to wait: until it is time to drain, or for the end. */
+static int drain_timeout(uint64_t end_ns)
 {
 	uint64_t now = clock_now_ns();
-	int timeout = DRAIN_MS, targets = targets_poll_timeout(recording->targets);
 
-	if (targets >= 0 && targets < timeout)
-		timeout = targets;
-	if (recording->unwinder && unwinder_pending(recording->unwinder))
-		timeout = 0;
 	if (end_ns && end_ns <= now)
 		return 0;
-	if (end_ns && end_ns - now < (uint64_t)timeout * 1000000)
-		timeout = (end_ns - now + 999999) / 1000000;
-	return timeout;
+	if (end_ns && end_ns - now < DRAIN_MS * 1000000ULL)
+		return (int)((end_ns - now + 999999) / 1000000);
+	return DRAIN_MS;
 }
 
 /* Runs until the duration is over, a signal comes, or no process is left. */
-static void capture_run(struct recording *recording)
+static void recording_run(struct recording *recording)
 {
+	struct capture *capture = &recording->capture;
 	double seconds = recording->arguments->seconds;
-	uint64_t end_ns = seconds > 0 ? recording->start_ns + (uint64_t)(seconds * 1e9) : 0;
-	uint64_t progress_ns = recording->start_ns + PROGRESS_MS * 1000000ULL;
-	struct pollfd descriptors[2] = {
-		{.fd = session_descriptor(recording->session), .events = POLLIN},
-		{.fd = recording->signals, .events = POLLIN},
-	};
+	uint64_t end_ns = seconds > 0 ? capture->start_ns + (uint64_t)(seconds * 1e9) : 0;
+	uint64_t progress_ns = capture->start_ns + PROGRESS_MS * 1000000ULL;
 
-	for (;;) {
-		poll(descriptors, 2, loop_timeout(recording, end_ns));
-		session_consume(recording->session);
-		targets_poll(recording->targets);
-		if (recording->unwinder)
-			unwinder_poll(recording->unwinder);
-		if (descriptors[1].revents || !targets_alive(recording->targets))
-			return;
-		if (end_ns && clock_now_ns() >= end_ns)
+	while (!end_ns || clock_now_ns() < end_ns) {
+		if (capture_wait(capture, &recording->signals, 1, drain_timeout(end_ns)) >= 0 ||
+		    !targets_alive(capture->targets))
 			return;
 		if (clock_now_ns() >= progress_ns) {
 			progress_show(recording);
 			progress_ns += PROGRESS_MS * 1000000ULL;
 		}
 	}
-}
-
-static int capture_end(struct recording *recording, struct error *error)
-{
-	struct profile *profile = recording->profile;
-	uint64_t end_ns = clock_now_ns();
-	int result = session_finish(recording->session, error);
-
-	if (result)
-		return result;
-	targets_finish(recording->targets);
-	session_count_losses(recording->session, profile->facts.lost);
-	result = profile_string(profile, session_wait_hook(recording->session),
-				&profile->facts.wait_hook);
-	if (!result)
-		result = recorder_finish(recording->recorder, recording->start_ns);
-	if (result)
-		return error_set(error, result, "no memory for the profile");
-	facts_end(profile, recording->start_ns, end_ns);
-	if (recording->unwinder)
-		facts_add_tables(profile, recording->unwinder, recording->begin_ns);
-	return 0;
 }
 
 /* Writes the chosen view into memory and then, whole, to the file. */
@@ -406,7 +282,7 @@ static int recording_write(struct recording *recording, struct error *error)
 
 	if (!stream)
 		return error_set(error, -ENOMEM, "no memory");
-	result = recording->arguments->view->write(recording->profile, &view, stream);
+	result = recording->arguments->view->write(recording->capture.profile, &view, stream);
 	if (fclose(stream) && !result)
 		result = -ENOMEM;
 	if (result)
@@ -424,17 +300,12 @@ static int report_print(struct recording *recording)
 	if (recording->arguments->quiet)
 		return 0;
 	view_options_detect(&view, stdout);
-	return view_report(recording->profile, &view, stdout);
+	return view_report(recording->capture.profile, &view, stdout);
 }
 
 static void recording_close(struct recording *recording)
 {
-	targets_free(recording->targets);
-	unwinder_free(recording->unwinder);
-	session_close(recording->session);
-	recorder_free(recording->recorder);
-	modules_free(recording->modules);
-	profile_free(recording->profile);
+	capture_close(&recording->capture);
 	output_close(&recording->output);
 	child_abandon(&recording->child);
 	if (recording->signals >= 0)
@@ -444,6 +315,12 @@ static void recording_close(struct recording *recording)
 static int recording_make(struct recording *recording, int argc, char **argv, struct error *error)
 {
 	const struct record_arguments *arguments = recording->arguments;
+	const struct capture_options capture = {.rate_hz = arguments->rate_hz,
+						.native = arguments->native,
+						.native_lines = arguments->native_lines,
+						.memory = arguments->memory,
+						.argc = argc,
+						.argv = argv};
 	int result = rights_check(error);
 
 	if (!result)
@@ -454,26 +331,25 @@ static int recording_make(struct recording *recording, int argc, char **argv, st
 	if (!result)
 		result = output_prepare(recording, error);
 	if (!result)
-		result = capture_open(recording, argc, argv, error);
+		result = capture_open(&recording->capture, &capture, error);
 	if (!result)
-		result = capture_begin(recording, error);
+		result = recording_begin(recording, error);
 	if (result)
 		return result;
 	progress_show(recording);
-	capture_run(recording);
+	recording_run(recording);
 	progress_clear(recording);
-	result = capture_end(recording, error);
-	return result;
+	return capture_end(&recording->capture, error);
 }
 
 /* What is said beside the report: notices of targets, a command that goes on. */
 static void recording_remark(struct recording *recording)
 {
-	fputs(targets_notices(recording->targets), stderr);
-	if (!targets_any_python(recording->targets))
+	fputs(targets_notices(recording->capture.targets), stderr);
+	if (!targets_any_python(recording->capture.targets))
 		fputs("pyebpf record: no CPython interpreter was found in the recorded program\n",
 		      stderr);
-	if (recording->child.pid && targets_alive(recording->targets))
+	if (recording->child.pid && targets_alive(recording->capture.targets))
 		fprintf(stderr, "pyebpf record: the command still runs, as process %d\n",
 			recording->child.pid);
 	recording->child.pid = 0;
@@ -482,8 +358,7 @@ static void recording_remark(struct recording *recording)
 int command_record(int argc, char **argv)
 {
 	struct record_arguments arguments = {.rate_hz = RATE_DEFAULT, .native = true};
-	struct recording recording = {
-		.arguments = &arguments, .signals = -1, .begin_ns = clock_now_ns()};
+	struct recording recording = {.arguments = &arguments, .signals = -1};
 	struct error error = {""};
 	int result, written;
 

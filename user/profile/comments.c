@@ -153,13 +153,14 @@ static json_t *function_object(const struct profile *profile, uint32_t function)
 
 static json_t *repeat_object(const struct profile *profile, const struct profile_repeat *repeat)
 {
-	return json_pack("{s:I,s:o,s:i,s:o,s:s,s:I,s:I,s:I}", "process",
+	return json_pack("{s:I,s:o,s:i,s:o,s:s,s:I,s:I,s:I,s:b}", "process",
 			 (json_int_t)repeat->process, "caller",
 			 function_object(profile, repeat->caller), "line",
 			 (int)profile->locations[repeat->location].line, "function",
 			 function_object(profile, repeat->function), "target",
 			 profile->strings[repeat->target], "calls", (json_int_t)repeat->calls,
-			 "sends", (json_int_t)repeat->sends, "most", (json_int_t)repeat->most);
+			 "sends", (json_int_t)repeat->sends, "most", (json_int_t)repeat->most,
+			 "at_least", repeat->at_least);
 }
 
 int comments_make(const struct profile *profile, struct comments *comments)
@@ -400,11 +401,11 @@ static int repeat_read(struct profile *profile, json_t *object)
 	json_int_t process, line, calls, sends, most;
 	json_t *caller, *function;
 	const char *target;
-	int result;
+	int at_least = 0, result;
 
-	if (json_unpack(object, "{s:I,s:o,s:I,s:o,s:s,s:I,s:I,s:I}", "process", &process, "caller",
-			&caller, "line", &line, "function", &function, "target", &target, "calls",
-			&calls, "sends", &sends, "most", &most) ||
+	if (json_unpack(object, "{s:I,s:o,s:I,s:o,s:s,s:I,s:I,s:I,s?b}", "process", &process,
+			"caller", &caller, "line", &line, "function", &function, "target", &target,
+			"calls", &calls, "sends", &sends, "most", &most, "at_least", &at_least) ||
 	    process < 0 || process >= profile->process_count || line < INT32_MIN ||
 	    line > INT32_MAX || !calls || !is_count(calls) || !is_count(sends) || most < 0 ||
 	    most > sends)
@@ -413,6 +414,7 @@ static int repeat_read(struct profile *profile, json_t *object)
 	repeat.calls = (uint64_t)calls;
 	repeat.sends = (uint64_t)sends;
 	repeat.most = (uint64_t)most;
+	repeat.at_least = at_least;
 	result = function_read(profile, caller, &repeat.caller);
 	if (!result)
 		result = function_read(profile, function, &repeat.function);

@@ -56,6 +56,7 @@ static int merge(const struct profile *profile, struct exchanges *exchanges)
 		}
 		to->calls += from->calls;
 		to->sends += from->sends;
+		to->at_least |= from->at_least;
 		if (from->most > to->most) {
 			to->most = from->most;
 			to->location = from->location;

@@ -19,6 +19,7 @@ struct exchange {
 	uint64_t calls;            /* of `caller` */
 	uint64_t sends;            /* in these together */
 	uint64_t most;             /* in one of them */
+	bool at_least;             /* see struct profile_repeat */
 	/* From samples with `function` inside of `caller`, of active threads: */
 	int64_t ns;       /* waiting for the target */
 	int64_t waits;    /* for it */

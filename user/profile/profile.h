@@ -108,6 +108,7 @@ struct profile_repeat {
 	uint64_t calls;
 	uint64_t sends; /* in these calls together */
 	uint64_t most;  /* in one of them */
+	bool at_least;  /* no call was seen as a whole: they have more messages than that */
 };
 
 /* A call stack: `depth` location ids, innermost first. */
@@ -132,6 +133,7 @@ struct profile_thread {
 	int64_t end_ns;
 	int64_t ns[STATE_COUNT];
 	int64_t waits[STATE_COUNT];
+	uint64_t sends, receives; /* messages on sockets, all of them; not kept in a file */
 };
 
 /* What else a reader needs to repeat or judge the recording. Strings are ids, 0: unknown. */

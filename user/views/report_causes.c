@@ -199,8 +199,9 @@ static void write_pattern(const struct report *report, const struct cause_item *
 	FILE *stream = report->stream;
 
 	write_place(report, &item->places[PLACE_PEER]);
-	fprintf(stream, " sends %s messages", text_number(number, (int64_t)each));
-	if (exchange->most > each + each / 2)
+	fprintf(stream, " sends %s%s messages", exchange->at_least ? "more than " : "",
+		text_number(number, (int64_t)each));
+	if (!exchange->at_least && exchange->most > each + each / 2)
 		fprintf(stream, " (up to %s)", text_number(number, (int64_t)exchange->most));
 	fputs(" to ", stream);
 	report_text(report, report->profile->strings[exchange->target], report->name_width);

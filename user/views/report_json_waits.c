@@ -173,6 +173,7 @@ static json_t *json_repeat(const struct profile *profile, const struct exchange 
 	object = json_put(object, "calls", json_integer((json_int_t)exchange->calls));
 	object = json_put(object, "sends", json_integer((json_int_t)exchange->sends));
 	object = json_put(object, "most", json_integer((json_int_t)exchange->most));
+	object = json_put(object, "at_least", json_boolean(exchange->at_least));
 	object = json_put(object, "waits", json_integer(exchange->waits));
 	return json_put(object, "seconds", json_seconds(exchange->ns));
 }

@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Owns the order of a capture's parts; see capture.h. */
+#include "capture/capture.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/resource.h>
+
+#include "capture/facts.h"
+#include "capture/unwinder.h"
+#include "clock.h"
+
+#define DESCRIPTORS_MAX 4
+/* Unwind tables come before what ends a recording is loaded, which takes longer. */
+#define NATIVE_FIRST_MS 500
+
+/* Each file with native code is held open, and there may be hundreds. */
+static void descriptors_allow(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit))
+		return;
+	limit.rlim_cur = limit.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+static int native_open(struct capture *capture, bool lines)
+{
+	descriptors_allow();
+	capture->modules = modules_new();
+	if (!capture->modules)
+		return -ENOMEM;
+	capture->unwinder = unwinder_new(capture->session, capture->modules);
+	if (!capture->unwinder)
+		return -ENOMEM;
+	return recorder_use_native(capture->recorder, capture->modules, capture->unwinder, lines);
+}
+
+int capture_open(struct capture *capture, const struct capture_options *options,
+		 struct error *error)
+{
+	struct session_options session = {.rate_hz = options->rate_hz,
+					  .native = options->native,
+					  .memory = options->memory,
+					  .handler = recorder_handle};
+	int result;
+
+	capture->opened_ns = clock_now_ns();
+	capture->profile = profile_new();
+	if (!capture->profile)
+		goto no_memory;
+	if (facts_begin(capture->profile, options->argc, options->argv, session.rate_hz))
+		goto no_memory;
+	capture->recorder = recorder_new(capture->profile);
+	if (!capture->recorder)
+		goto no_memory;
+	session.context = capture->recorder;
+	result = session_open(&session, &capture->session, error);
+	if (result)
+		return result;
+	recorder_name_kernel(capture->recorder, session_name_address, capture->session);
+	if (session.native && native_open(capture, options->native_lines))
+		goto no_memory;
+	capture->targets = targets_new(capture->profile, capture->recorder, capture->session,
+				       capture->unwinder);
+	if (capture->targets)
+		return 0;
+no_memory:
+	return error_set(error, -ENOMEM, "no memory");
+}
+
+int capture_begin(struct capture *capture, struct error *error)
+{
+	int result;
+
+	capture->start_ns = clock_now_ns();
+	result = targets_begin(capture->targets, error);
+	if (!result)
+		result = session_start(capture->session, error);
+	if (!result)
+		result = session_enroll(capture->session, error);
+	return result;
+}
+
+int capture_prepare(struct capture *capture, struct error *error)
+{
+	uint64_t deadline = clock_now_ns() + NATIVE_FIRST_MS * 1000000ULL;
+
+	while (capture->unwinder && unwinder_poll(capture->unwinder) && clock_now_ns() < deadline)
+		session_consume(capture->session);
+	return session_prepare_finish(capture->session, error);
+}
+
+/* Milliseconds until something is to be done, at most `timeout`. */
+static int wait_length(const struct capture *capture, int timeout)
+{
+	int targets = targets_poll_timeout(capture->targets);
+
+	if (capture->unwinder && unwinder_pending(capture->unwinder))
+		return 0;
+	return targets >= 0 && targets < timeout ? targets : timeout;
+}
+
+int capture_wait(struct capture *capture, const int *descriptors, uint32_t count, int timeout_ms)
+{
+	struct pollfd waited[DESCRIPTORS_MAX + 1];
+	uint32_t i;
+
+	if (count > DESCRIPTORS_MAX)
+		count = DESCRIPTORS_MAX;
+	for (i = 0; i < count; i++)
+		waited[i] = (struct pollfd){.fd = descriptors[i], .events = POLLIN};
+	waited[count] =
+		(struct pollfd){.fd = session_descriptor(capture->session), .events = POLLIN};
+	if (poll(waited, count + 1, wait_length(capture, timeout_ms)) < 0)
+		memset(waited, 0, sizeof(waited));
+	session_consume(capture->session);
+	targets_poll(capture->targets);
+	if (capture->unwinder)
+		unwinder_poll(capture->unwinder);
+	for (i = 0; i < count; i++)
+		if (waited[i].revents)
+			return waited[i].fd;
+	return -1;
+}
+
+int capture_end(struct capture *capture, struct error *error)
+{
+	struct profile *profile = capture->profile;
+	uint64_t end_ns = clock_now_ns();
+	int result = session_finish(capture->session, error);
+
+	if (result)
+		return result;
+	targets_finish(capture->targets);
+	session_count_losses(capture->session, profile->facts.lost);
+	result = profile_string(profile, session_wait_hook(capture->session),
+				&profile->facts.wait_hook);
+	if (!result)
+		result = recorder_finish(capture->recorder, capture->start_ns);
+	if (result)
+		return error_set(error, result, "no memory for the profile");
+	facts_end(profile, capture->start_ns, end_ns);
+	if (capture->unwinder)
+		facts_add_tables(profile, capture->unwinder, capture->opened_ns);
+	return 0;
+}
+
+void capture_close(struct capture *capture)
+{
+	targets_free(capture->targets);
+	unwinder_free(capture->unwinder);
+	session_close(capture->session);
+	recorder_free(capture->recorder);
+	modules_free(capture->modules);
+	profile_free(capture->profile);
+}
