@@ -31,6 +31,7 @@ struct thread_struct {
 };
 
 struct sched_entity {
+	__u64 exec_start;
 	__u64 sum_exec_runtime;
 };
 

@@ -130,6 +130,7 @@ static __always_inline struct process_config *sample_add_python(struct sampling 
 		frames_walk(thread, subject, process, sampling->scratch, sample);
 	else
 		sample->flags |= SAMPLE_NOT_PYTHON;
+	sample->python_thread = thread->python_thread;
 	return process;
 }
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
 /*
- * Owns the two moments at which all threads are looked at from outside: the start of a recording,
- * when their storage is made, and its end, when their ledgers are closed and the stacks of those
- * that are still blocked are taken.
+ * Owns the moments at which all threads are looked at from outside: the start of a recording, when
+ * their storage is made; its end, when their ledgers are closed and the stacks of those that are
+ * still blocked are taken; and in between, for those who watch, what these would be now.
  */
 #define READ_OTHER_TASK
 
@@ -35,7 +35,7 @@ static __always_inline __u64 task_switches(struct task_struct *task)
 
 /* Takes the stack of a thread that has been away until now; nobody changed it if it still is. */
 static __always_inline void thread_capture(struct thread *thread, struct task_struct *task,
-					   __u64 switches)
+					   __u64 switches, __u32 flags)
 {
 	struct sampling sampling;
 	struct sample_record *sample;
@@ -43,6 +43,7 @@ static __always_inline void thread_capture(struct thread *thread, struct task_st
 	if (sample_begin(&sampling, SCRATCH_SNAPSHOT, task))
 		return;
 	sample = sampling.sample;
+	sample->flags = flags;
 	sample_add_wait(sample, thread, task, POLL_SNAPSHOT);
 	sample_add_stack(&sampling, thread, task, task);
 	sample_add_kernel(sample, bpf_get_task_stack(task, sample_kernel_room(sample),
@@ -93,7 +94,7 @@ static __always_inline void thread_close(struct thread *thread, struct task_stru
 		wait_classify(thread, task, now, POLL_SNAPSHOT);
 	ledger_away_end(thread, mode == THREAD_BLOCKED, now);
 	if (thread->capture.ns || thread->capture.runqueue_ns)
-		thread_capture(thread, task, switches);
+		thread_capture(thread, task, switches, 0);
 }
 
 SEC("iter.s/task")
@@ -112,6 +113,93 @@ int close_threads(struct bpf_iter__task *context)
 		return 0;
 	thread_close(thread, task, bpf_ktime_get_ns());
 	thread_record_fill(record, thread, task, process);
+	bpf_seq_write(context->meta->seq, record, sizeof(*record));
+	return 0;
+}
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct thread);
+} thread_copies SEC(".maps");
+
+/* Copies a thread's storage. Returns NULL where an event is changing it. */
+static __always_inline struct thread *thread_copy(struct thread *thread)
+{
+	__u32 slot = 0, sequence = *(volatile __u32 *)&thread->sequence;
+	struct thread *copy = bpf_map_lookup_elem(&thread_copies, &slot);
+
+	if (!copy || sequence & 1)
+		return NULL;
+	__builtin_memcpy(copy, thread, sizeof(*copy));
+	return *(volatile __u32 *)&thread->sequence == sequence ? copy : NULL;
+}
+
+/*
+ * How long a thread has been away that was so before it became known: the time of the scheduler's
+ * clock at which it last had a CPU, compared with that of the thread which runs here. Exact to a
+ * tick or two.
+ */
+static __always_inline __u64 away_length(struct task_struct *task)
+{
+	__u64 here = bpf_get_current_task_btf()->se.exec_start, there = task->se.exec_start;
+
+	return here > there ? here - there : 0;
+}
+
+/* Has the whole of the open interval captured, as it would be if it ended now. */
+static __always_inline void copy_close(struct thread *copy, struct task_struct *task, __u64 now)
+{
+	__u64 since = now - copy->since_ns, length = since, away;
+
+	if (copy->mode == THREAD_BLOCKED && copy->state == STATE_UNKNOWN) {
+		wait_classify(copy, task, now, POLL_SNAPSHOT);
+		away = away_length(task);
+		length = away > since ? away : since;
+	}
+	ledger_away_end(copy, copy->mode == THREAD_BLOCKED, now);
+	__builtin_memset(&copy->capture, 0, sizeof(copy->capture));
+	if (copy->mode == THREAD_BLOCKED) {
+		copy->capture.ns = since;
+		copy->capture.length_ns = length;
+	} else {
+		copy->capture.runqueue_ns = since;
+		copy->capture.runqueue_length_ns = since;
+	}
+}
+
+/*
+ * Writes each thread's ledger as it is now, without changing it, and sends a sample (SAMPLE_LOOK)
+ * of each that is away, with the whole time since it left its CPU.
+ */
+SEC("iter.s/task")
+int look_at_threads(struct bpf_iter__task *context)
+{
+	struct task_struct *task = context->task;
+	struct thread_record *record = thread_record_find(THREAD_RECORD_SNAPSHOT);
+	struct process_config *process;
+	struct thread *thread, *copy;
+	__u64 switches, now;
+
+	if (!task || !record)
+		return 0;
+	thread = bpf_task_storage_get(&threads, task, 0, 0);
+	process = process_find(task);
+	if (!thread || !process || thread->mode == THREAD_CLOSED || thread->mode == THREAD_NEW)
+		return 0;
+	switches = task_switches(task);
+	now = bpf_ktime_get_ns();
+	copy = thread_copy(thread);
+	if (!copy)
+		return 0;
+	if (copy->mode == THREAD_RUNNING) {
+		ledger_run_stop(copy, executed_read(task), now);
+	} else {
+		copy_close(copy, task, now);
+		thread_capture(copy, task, switches, SAMPLE_LOOK);
+	}
+	thread_record_fill(record, copy, task, process);
 	bpf_seq_write(context->meta->seq, record, sizeof(*record));
 	return 0;
 }

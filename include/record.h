@@ -57,7 +57,8 @@ enum sample_flags {
 	SAMPLE_NOT_PYTHON = 16, /* the process has no known interpreter (yet) */
 	SAMPLE_NATIVE =
 		32, /* native frames were looked for; not if nothing is known of the process */
-	SAMPLE_NATIVE_CUT = 64   /* the outer native frames are missing */
+	SAMPLE_NATIVE_CUT = 64,  /* the outer native frames are missing */
+	SAMPLE_LOOK = 128 /* of a thread that was away and still is: not part of the recording */
 };
 
 /*
@@ -120,6 +121,7 @@ struct sample_record {
 	__u64 length_ns;   /* length of the wait; 0 when running */
 	__u64 runqueue_ns; /* the same for the time in the run queue; 0: none */
 	__u64 runqueue_length_ns;
+	__u64 python_thread; /* address of its PyThreadState; 0: it has none, or none was found */
 	__u32 continued;  /* 1: the wait goes on from the one before and is not counted again */
 	__u32 flags;      /* enum sample_flags */
 	__s32 syscall;    /* number; -1: none */

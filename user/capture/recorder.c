@@ -41,6 +41,9 @@ struct recorder {
 	struct process_number *numbers;
 	recorder_event *event;
 	void *event_context;
+	recorder_sample_watcher *watch_sample;
+	recorder_thread_watcher *watch_thread;
+	void *watch_context;
 	int error; /* -ENOMEM: something could not be kept */
 };
 
@@ -131,6 +134,14 @@ void recorder_on_event(struct recorder *recorder, recorder_event *event, void *c
 {
 	recorder->event = event;
 	recorder->event_context = context;
+}
+
+void recorder_watch(struct recorder *recorder, recorder_sample_watcher *samples,
+		    recorder_thread_watcher *threads, void *context)
+{
+	recorder->watch_sample = samples;
+	recorder->watch_thread = threads;
+	recorder->watch_context = context;
 }
 
 static struct process_number *process_find(struct recorder *recorder, const struct record *head)
@@ -381,6 +392,12 @@ static int sample_add(struct recorder *recorder, const struct sample_record *sam
 	if (error)
 		return error;
 	recorder->profile->facts.captured++;
+	if (recorder->watch_sample) {
+		error = frame_label(recorder, sample, &sample->holder[1], &key.gil_holder);
+		if (error || recorder->watch_sample(recorder->watch_context, sample, &key))
+			return error;
+		key.gil_holder = 0;
+	}
 	error = repeats_follow(recorder, sample, &key);
 	if (error)
 		return error;
@@ -455,6 +472,10 @@ static int thread_handle(struct recorder *recorder, const struct thread_record *
 	number = process_find(recorder, &record->head);
 	if (!number)
 		return -EINVAL;
+	if (recorder->watch_thread) {
+		recorder->watch_thread(recorder->watch_context, record, number->process);
+		return 0;
+	}
 	thread.process = number->process;
 	error = thread_name(recorder->profile, record->comm, &thread.name);
 	if (error)

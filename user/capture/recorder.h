@@ -48,6 +48,18 @@ int recorder_add_process(struct recorder *recorder, const struct recorder_proces
  */
 void recorder_handle(void *recorder, const void *record, size_t bytes);
 
+/*
+ * Called with each sample once it has its names: `key` is that of struct profile_sample. True: it
+ * is not added to the profile. Threads' ledgers go to the other one, if it is not NULL, and not to
+ * the profile.
+ */
+typedef bool recorder_sample_watcher(void *context, const struct sample_record *sample,
+				     const struct profile_key *key);
+typedef void recorder_thread_watcher(void *context, const struct thread_record *thread,
+				     uint32_t process);
+void recorder_watch(struct recorder *recorder, recorder_sample_watcher *samples,
+		    recorder_thread_watcher *threads, void *context);
+
 /* Samples taken until now. */
 uint64_t recorder_samples(const struct recorder *recorder);
 

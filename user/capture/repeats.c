@@ -29,6 +29,7 @@ struct level {
 	int32_t first; /* instruction at which it was first seen */
 	bool moved;    /* it has been elsewhere since */
 	bool begun;    /* the thread's message before was sampled, and not in this call */
+	bool unsure;   /* it may be several: a new one would look the same */
 	uint32_t sender_count;
 	struct sender senders[SENDERS_MAX];
 };
@@ -59,6 +60,7 @@ struct pattern {
 	uint32_t depth;             /* of the caller, from the outermost frame on */
 	uint64_t calls, sends;      /* of which all was seen, and the messages in them */
 	uint64_t parts, part_sends; /* of which one end was seen */
+	uint64_t unsure_sends;      /* in calls that may be several */
 	uint64_t weight;            /* of all messages */
 	uint64_t most;              /* in a call */
 	UT_hash_handle hh;
@@ -151,6 +153,12 @@ static int sender_close(struct repeats *repeats, const struct followed *thread, 
 		return -ENOMEM;
 	pattern->depth = depth;
 	pattern->weight += sender->weight;
+	if (level->unsure) {
+		pattern->unsure_sends += sender->sends;
+		if (!pattern->most)
+			pattern->site = sender->site;
+		return 0;
+	}
 	if (level->begun && ended) {
 		pattern->calls++;
 		pattern->sends += sender->sends;
@@ -193,8 +201,26 @@ static int levels_close(struct repeats *repeats, struct followed *thread, uint32
 	return error;
 }
 
+/*
+ * Of two loops, one inside of a call that the other makes, the outer may have gone on: then the
+ * call is a new one. That shows if such calls send from another place first; else it does not.
+ */
+static void levels_doubt(struct followed *thread, const struct repeat_frame *frames,
+			 uint32_t looping)
+{
+	uint32_t depth = looping - 1, outer;
+
+	for (outer = depth; outer-- > 0 && !frames[outer].loops;)
+		if (thread->levels[outer + 1].moved)
+			return;
+	if (outer == UINT32_MAX || thread->levels[outer + 1].moved)
+		return;
+	for (; depth > outer; depth--)
+		thread->levels[depth].unsure = true;
+}
+
 /* How many of the thread's open calls go on in this stack; the last of them may have moved. */
-static uint32_t levels_match(const struct repeats *repeats, const struct followed *thread,
+static uint32_t levels_match(const struct repeats *repeats, struct followed *thread,
 			     const struct repeat_frame *frames, uint32_t count)
 {
 	uint32_t depth, looping = 0;
@@ -214,6 +240,8 @@ static uint32_t levels_match(const struct repeats *repeats, const struct followe
 		if (!stays)
 			return depth + 1;
 	}
+	if (looping)
+		levels_doubt(thread, frames, looping);
 	return looping;
 }
 
@@ -321,8 +349,10 @@ static bool pattern_counts(const struct pattern *pattern)
 {
 	if (pattern->calls)
 		return pattern->sends >= REPEAT_MIN * pattern->calls;
+	if (!pattern->parts)
+		return pattern->unsure_sends >= REPEAT_MIN;
 	/* A call that loops itself and of which no end was seen is a program's main loop. */
-	return pattern->key.caller != pattern->key.function && pattern->parts &&
+	return pattern->key.caller != pattern->key.function &&
 	       pattern->part_sends >= REPEAT_MIN * pattern->parts;
 }
 
@@ -378,6 +408,10 @@ static struct profile_repeat pattern_repeat(const struct pattern *pattern)
 					.at_least = !pattern->calls};
 	double each;
 
+	if (!pattern->calls && !pattern->parts) {
+		repeat.sends = pattern->weight;
+		repeat.at_least = false;
+	}
 	if (!pattern->calls)
 		return repeat;
 	each = (double)pattern->sends / (double)pattern->calls;

@@ -8,6 +8,8 @@
  * When messages are sent one after the other from the same place, the innermost function that is
  * in a loop there goes on in the same call, as do its callers; those that it calls are called anew.
  * A function that comes back to where it was first seen, and is in no loop there, was called anew.
+ * Where a caller is in a loop too, and all calls send from one place alone, one call cannot be told
+ * from the next: then it is said how many messages there are, and not in how many calls.
  */
 #ifndef PYEBPF_REPEATS_H
 #define PYEBPF_REPEATS_H
@@ -41,7 +43,7 @@ struct repeat_message {
 	uint32_t target; /* string of the profile */
 	uint32_t weight; /* messages that it stands for, itself among them */
 	const struct repeat_frame *frames; /* outermost first */
-	uint32_t count;                    /* of frames; those after REPEAT_FRAMES_MAX are ignored */
+	uint32_t count; /* of frames; those after REPEAT_FRAMES_MAX are ignored */
 };
 
 /* Takes a message. Returns 0 or -ENOMEM. */

@@ -23,6 +23,7 @@
 #define RING_BYTES      (2 << 20)
 #define PROBES_MAX      1024
 #define CLOSING_PROGRAM "close_threads"
+#define LOOKING_PROGRAM "look_at_threads"
 #define NS_PER_SECOND   1000000000ULL
 
 /* One per row: the program of bpf/offcpu.bpf.c and the hook's name for a reader. Best first. */
@@ -63,6 +64,7 @@ struct session {
 	struct session_options options;
 	struct pyebpf *programs;
 	struct pyebpf *closing; /* only close_threads, on the maps of the others */
+	struct pyebpf *looking; /* only look_at_threads, the same */
 	struct ring_buffer *ring;
 	struct bpf_link **samplers; /* one per CPU */
 	int cpu_count;
@@ -99,7 +101,7 @@ static bool program_wanted(const struct bpf_program *program, const struct wait_
 	const char *name = bpf_program__name(program);
 	size_t i;
 
-	if (!strcmp(name, CLOSING_PROGRAM))
+	if (!strcmp(name, CLOSING_PROGRAM) || !strcmp(name, LOOKING_PROGRAM))
 		return false;
 	for (i = 0; i < OPTIONAL_COUNT; i++)
 		if (!strcmp(name, optional_programs[i].program))
@@ -179,10 +181,11 @@ static int maps_share(struct pyebpf *programs, const struct pyebpf *owner)
 }
 
 /*
- * Loads the program that ends the recording. It is the one that takes the verifier longest, and is
- * not needed for the first sample, so it is not loaded with the others.
+ * Loads a program that is not needed for the first sample, and takes the verifier longest, so that
+ * it is not loaded with the others.
  */
-static int closing_open(struct session *session)
+static int program_open_late(const struct session *session, const char *name,
+			     struct pyebpf **programs)
 {
 	struct pyebpf *opened = pyebpf__open();
 	struct bpf_program *program;
@@ -192,8 +195,7 @@ static int closing_open(struct session *session)
 		return error;
 	bpf_object__for_each_program(program, opened->obj)
 	{
-		bpf_program__set_autoload(program,
-					  !strcmp(bpf_program__name(program), CLOSING_PROGRAM));
+		bpf_program__set_autoload(program, !strcmp(bpf_program__name(program), name));
 	}
 	error = maps_share(opened, session->programs);
 	if (!error)
@@ -202,7 +204,7 @@ static int closing_open(struct session *session)
 		pyebpf__destroy(opened);
 		return error;
 	}
-	session->closing = opened;
+	*programs = opened;
 	malloc_trim(0); /* see programs_open() */
 	return 0;
 }
@@ -284,6 +286,8 @@ void session_close(struct session *session)
 	ring_buffer__free(session->ring);
 	if (session->closing)
 		pyebpf__destroy(session->closing);
+	if (session->looking)
+		pyebpf__destroy(session->looking);
 	if (session->programs)
 		pyebpf__destroy(session->programs);
 	free(session->samplers);
@@ -485,13 +489,32 @@ int session_start(struct session *session, struct error *error)
 
 int session_prepare_finish(struct session *session, struct error *error)
 {
-	int result = closing_open(session);
+	int result = program_open_late(session, CLOSING_PROGRAM, &session->closing);
 
 	if (result)
 		error_set(error, result,
 			  "the kernel refuses the program that ends a recording: %s (%s)",
 			  complaint, strerror(-result));
 	return result;
+}
+
+int session_prepare_look(struct session *session, struct error *error)
+{
+	int result = program_open_late(session, LOOKING_PROGRAM, &session->looking);
+
+	if (result)
+		error_set(error, result,
+			  "the kernel refuses the program that looks at threads: %s (%s)",
+			  complaint, strerror(-result));
+	return result;
+}
+
+int session_look(struct session *session)
+{
+	int error = iterator_run(session, session->looking->progs.look_at_threads);
+
+	session_consume(session);
+	return error;
 }
 
 int session_consume(struct session *session)

@@ -103,6 +103,18 @@ int session_descriptor(const struct session *session);
 int session_prepare_finish(struct session *session, struct error *error);
 
 /*
+ * Loads what session_look() needs: best after the sampling has begun. Returns 0 or -errno with a
+ * sentence.
+ */
+int session_prepare_look(struct session *session, struct error *error);
+
+/*
+ * Has each thread's ledger, as it is now, handed over as a thread record, and of each that is away
+ * from its CPU a sample with SAMPLE_LOOK. Nothing is changed by it. Returns 0 or -errno.
+ */
+int session_look(struct session *session);
+
+/*
  * Ends the recording: takes all ledgers (as records), and the stacks of threads that are still
  * away, then detaches everything and hands over the last records.
  */

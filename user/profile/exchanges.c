@@ -134,9 +134,11 @@ void exchanges_free(struct exchanges *exchanges)
 
 bool exchange_is_many(const struct exchange *exchange)
 {
+	uint64_t calls = exchange->calls ? exchange->calls : 1;
+
 	/* One call that goes on and on is a program's main loop. */
-	if (exchange->caller == exchange->function && exchange->calls == 1)
+	if (exchange->calls == 1 && (exchange->caller == exchange->function || exchange->at_least))
 		return false;
-	return exchange->calls && exchange->sends / exchange->calls >= EXCHANGES_MANY &&
+	return exchange->sends / calls >= EXCHANGES_MANY &&
 	       (!exchange->seen_sends || exchange->seen_receives >= exchange->seen_sends / 2);
 }

@@ -16,7 +16,7 @@ struct exchange {
 	uint32_t caller, function; /* in profile.functions; the same where it loops itself */
 	uint32_t location;         /* in `caller` */
 	uint32_t target;           /* string */
-	uint64_t calls;            /* of `caller` */
+	uint64_t calls;            /* of `caller`; 0: not known */
 	uint64_t sends;            /* in these together */
 	uint64_t most;             /* in one of them */
 	bool at_least;             /* see struct profile_repeat */

@@ -186,6 +186,26 @@ static void write_wait_cause(const struct report *report, const struct cause *ca
 	write_others(report, cause);
 }
 
+/* Writes " sends 800 messages to 127.0.0.1:5432 in each call", as far as calls could be told apart. */
+static void write_messages(const struct report *report, const struct exchange *exchange)
+{
+	uint64_t calls = exchange->calls ? exchange->calls : 1;
+	uint64_t each = (exchange->sends + calls / 2) / calls;
+	char number[TEXT_NUMBER_BYTES];
+	FILE *stream = report->stream;
+
+	fprintf(stream, " sends %s%s messages", exchange->at_least ? "more than " : "",
+		text_number(number, (int64_t)each));
+	if (exchange->calls && !exchange->at_least && exchange->most > each + each / 2)
+		fprintf(stream, " (up to %s)", text_number(number, (int64_t)exchange->most));
+	fputs(" to ", stream);
+	report_text(report, report->profile->strings[exchange->target], report->name_width);
+	if (exchange->calls)
+		fputs(exchange->calls == 1 ? " in a call" : " in each call", stream);
+	else
+		fputs(" in a loop", stream);
+}
+
 /*
  * Writes "list_orders views.py:41 sends 800 messages to 127.0.0.1:5432 in each call of index
  * views.py:30 (8 calls, from line 33)".
@@ -193,27 +213,27 @@ static void write_wait_cause(const struct report *report, const struct cause *ca
 static void write_pattern(const struct report *report, const struct cause_item *item)
 {
 	const struct exchange *exchange = item->exchange;
-	uint64_t each = (exchange->sends + exchange->calls / 2) / exchange->calls;
 	int32_t line = report->profile->locations[exchange->location].line;
 	char number[TEXT_NUMBER_BYTES];
 	FILE *stream = report->stream;
+	const char *before = "";
 
 	write_place(report, &item->places[PLACE_PEER]);
-	fprintf(stream, " sends %s%s messages", exchange->at_least ? "more than " : "",
-		text_number(number, (int64_t)each));
-	if (!exchange->at_least && exchange->most > each + each / 2)
-		fprintf(stream, " (up to %s)", text_number(number, (int64_t)exchange->most));
-	fputs(" to ", stream);
-	report_text(report, report->profile->strings[exchange->target], report->name_width);
-	fputs(exchange->calls == 1 ? " in a call" : " in each call", stream);
+	write_messages(report, exchange);
 	if (exchange->caller != exchange->function) {
 		fputs(" of ", stream);
 		write_place(report, &item->places[PLACE_CALLER]);
 	}
-	fprintf(stream, " (%s call%s", text_number(number, (int64_t)exchange->calls),
-		exchange->calls == 1 ? "" : "s");
+	if (!exchange->calls && line <= 0)
+		return;
+	fputs(" (", stream);
+	if (exchange->calls) {
+		fprintf(stream, "%s call%s", text_number(number, (int64_t)exchange->calls),
+			exchange->calls == 1 ? "" : "s");
+		before = ", ";
+	}
 	if (line > 0)
-		fprintf(stream, ", from line %" PRId32, line);
+		fprintf(stream, "%sfrom line %" PRId32, before, line);
 	fputc(')', stream);
 }
 
@@ -234,7 +254,7 @@ static void write_pattern_cause(const struct report *report, const struct cause_
 			exchange->waits == 1 ? "" : "s");
 		report_duration(stream, (double)exchange->ns / (double)exchange->waits / SECOND);
 	}
-	fputs(": the N+1 pattern", stream);
+	fputs(exchange->calls ? ": the N+1 pattern" : ": many round trips", stream);
 }
 
 char *report_cause(const struct report *report, uint32_t at)
