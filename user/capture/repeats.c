@@ -16,7 +16,7 @@
 /* What is sent in a call to one target by one function. */
 struct sender {
 	uint32_t target;
-	uint32_t function; /* innermost one of the user's that sends, or the level's own */
+	uint32_t function; /* innermost one of the user's that sends, else the innermost */
 	uint64_t sends;
 	uint64_t weight;    /* of all of them */
 	uint32_t site;      /* location in the call of most of them, */
@@ -202,6 +202,16 @@ static int levels_close(struct repeats *repeats, struct followed *thread, uint32
 }
 
 /*
+ * Whether the function was called anew: it is where the call was first seen, or before where it was
+ * last, and in no loop that would have led back there.
+ */
+static bool level_begins(const struct level *level, const struct repeat_frame *frame)
+{
+	return !frame->loops && (frame->instruction < level->now.instruction ||
+				 (level->moved && frame->instruction == level->first));
+}
+
+/*
  * Of two loops, one inside of a call that the other makes, the outer may have gone on: then the
  * call is a new one. That shows if such calls send from another place first; else it does not.
  */
@@ -234,9 +244,8 @@ static uint32_t levels_match(const struct repeats *repeats, struct followed *thr
 		if (function_of(repeats, level->now.location) !=
 		    function_of(repeats, frames[depth].location))
 			return depth;
-		if (!stays && level->moved && !frames[depth].loops &&
-		    frames[depth].instruction == level->first)
-			return looping;
+		if (!stays && level_begins(level, &frames[depth]))
+			break;
 		if (!stays)
 			return depth + 1;
 	}
@@ -300,16 +309,15 @@ static bool location_is_library(const struct repeats *repeats, uint32_t location
 	return file_is_library(profile->strings[function->filename]);
 }
 
-/* The innermost function that is not a library's, from `depth` on; else the one at `depth`. */
-static uint32_t sender_find(const struct repeats *repeats, const struct followed *thread,
-			    uint32_t depth)
+/* The depth of the innermost function that is not a library's, else of the innermost one. */
+static uint32_t sender_find(const struct repeats *repeats, const struct followed *thread)
 {
 	uint32_t at;
 
-	for (at = thread->depth; at-- > depth;)
+	for (at = thread->depth; at-- > 0;)
 		if (!location_is_library(repeats, thread->levels[at].now.location))
-			return function_of(repeats, thread->levels[at].now.location);
-	return function_of(repeats, thread->levels[depth].now.location);
+			return at;
+	return thread->depth - 1;
 }
 
 /* Whether the message is the one right after the last that was seen of the thread. */
@@ -321,7 +329,7 @@ static bool message_follows(const struct followed *thread, const struct repeat_m
 int repeats_observe(struct repeats *repeats, const struct repeat_message *message)
 {
 	struct followed *thread = thread_find(repeats, message->process, message->tid);
-	uint32_t count = message->count, depth, matched = 0;
+	uint32_t count = message->count, depth, matched = 0, sender, function;
 	bool follows;
 	int error;
 
@@ -339,9 +347,12 @@ int repeats_observe(struct repeats *repeats, const struct repeat_message *messag
 		level_open(&thread->levels[depth], &message->frames[depth], follows);
 	thread->depth = count;
 	thread->number = message->number;
-	for (depth = 0; depth < count; depth++)
-		level_send(&thread->levels[depth], message->target,
-			   sender_find(repeats, thread, depth), message->weight);
+	if (!count)
+		return error;
+	sender = sender_find(repeats, thread);
+	function = function_of(repeats, thread->levels[sender].now.location);
+	for (depth = 0; depth <= sender; depth++)
+		level_send(&thread->levels[depth], message->target, function, message->weight);
 	return error;
 }
 
