@@ -356,12 +356,14 @@ int repeats_observe(struct repeats *repeats, const struct repeat_message *messag
 	return error;
 }
 
-static bool pattern_counts(const struct pattern *pattern)
+static bool pattern_counts(const struct repeats *repeats, const struct pattern *pattern)
 {
 	if (pattern->calls)
 		return pattern->sends >= REPEAT_MIN * pattern->calls;
+	/* A loop of a library's around the program's functions is that of a server. */
 	if (!pattern->parts)
-		return pattern->unsure_sends >= REPEAT_MIN;
+		return pattern->unsure_sends >= REPEAT_MIN &&
+		       !location_is_library(repeats, pattern->site);
 	/* A call that loops itself and of which no end was seen is a program's main loop. */
 	return pattern->key.caller != pattern->key.function &&
 	       pattern->part_sends >= REPEAT_MIN * pattern->parts;
@@ -393,7 +395,7 @@ static bool pattern_is_outdone(const struct repeats *repeats, const struct patte
 	int own = pattern_remoteness(repeats, pattern), others;
 
 	for (other = repeats->patterns; other; other = other->hh.next) {
-		if (other == pattern || !pattern_counts(other) ||
+		if (other == pattern || !pattern_counts(repeats, other) ||
 		    other->key.process != pattern->key.process ||
 		    other->key.target != pattern->key.target ||
 		    other->key.function != pattern->key.function)
@@ -442,7 +444,7 @@ int repeats_finish(struct repeats *repeats)
 	for (pattern = repeats->patterns; pattern && !error; pattern = pattern->hh.next) {
 		struct profile_repeat repeat = pattern_repeat(pattern);
 
-		if (pattern_counts(pattern) && !pattern_is_outdone(repeats, pattern))
+		if (pattern_counts(repeats, pattern) && !pattern_is_outdone(repeats, pattern))
 			error = profile_repeat(repeats->profile, &repeat);
 	}
 	return error;
