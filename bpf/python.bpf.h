@@ -176,14 +176,60 @@ static __always_inline bool python_collects(const struct thread *thread, subject
 	const struct python_layout *layout = &process->layout;
 	__u64 interpreter = object_word(scratch, layout->thread_interpreter), gil;
 
-	if (!layout->interpreter_gc_collecting ||
-	    !(__u32)user_read_word(interpreter + layout->interpreter_gc_collecting, subject))
+	__u64 collecting = 0;
+
+	if (layout->runtime_gc_collecting)
+		collecting = process->runtime + layout->runtime_gc_collecting;
+	else if (layout->interpreter_gc_collecting)
+		collecting = interpreter + layout->interpreter_gc_collecting;
+	if (!collecting || !(__u32)user_read_word(collecting, subject))
 		return false;
 	if (layout->runtime_gil)
 		gil = process->runtime + layout->runtime_gil;
 	else
 		gil = user_read_word(interpreter + layout->interpreter_gil, subject);
 	return user_read_word(gil + layout->gil_last_holder, subject) == thread->python_thread;
+}
+
+/*
+ * The frame that set off the collection that python_collects() has found: the interpreter keeps it
+ * from 3.15 on. 0: not known.
+ */
+static __always_inline __u64 python_collector(subject_t subject,
+					      const struct process_config *process,
+					      const struct scratch *scratch)
+{
+	const struct python_layout *layout = &process->layout;
+
+	if (!layout->interpreter_gc_frame)
+		return 0;
+	return user_read_word(object_word(scratch, layout->thread_interpreter) +
+				      layout->interpreter_gc_frame,
+			      subject);
+}
+
+/*
+ * The innermost frame of the thread, which is the calling one, where no scratch memory is at hand.
+ * 0: none, or it is not known.
+ */
+static __always_inline __u64 python_frame_find(struct thread *thread,
+					       const struct process_config *process,
+					       subject_t subject)
+{
+	const struct python_layout *layout = &process->layout;
+	__u64 frame;
+
+	if (!layout->version)
+		return 0;
+	if ((!thread->python_thread || !thread->python_interpreter ||
+	     user_read_word(thread->python_thread + layout->thread_id, subject) !=
+		     thread_pointer_read(subject_task(subject))) &&
+	    python_thread_search(thread, subject, process))
+		return 0;
+	frame = user_read_word(thread->python_thread + layout->thread_frame, subject);
+	if (layout->frame_model == FRAME_MODEL_CFRAME && frame)
+		frame = user_read_word(frame + layout->cframe_current_frame, subject);
+	return frame;
 }
 
 /*

@@ -67,12 +67,18 @@ struct thread {
 	__u64 gil;                 /* address of its interpreter's struct _gil_runtime_state */
 	struct thread_waker waker; /* of the wait that ended last */
 	char ran[COMM_SIZE];       /* see struct sample_record */
-	__u32 gc;                  /* generation that it collects, + 1; 0: none */
+	__u32 gc;                  /* see struct sample_record */
+	__u32 gc_nested;           /* the same of one inside it, for another interpreter */
 	__u64 gc_start_ns;
+	__u64 gc_return_at; /* address of the collector's return address; 0: nothing hides it */
+	__u64 gc_return;
+	__u64 gc_statistics;          /* address of the interpreter's own counters; 0: not known */
+	__u64 gc_counts[GENERATIONS]; /* what they were when it began */
+	__u64 gc_frame;               /* the innermost Python frame when it began; 0: not known */
 	struct message_row messages[2]; /* by enum message_direction */
-	__u64 grown_bytes;  /* see growth.bpf.h */
-	__u32 growth_point; /* 1 to GROWTH_STRATUM; 0: not drawn yet */
-	__u32 faults;       /* 1: it is in a page fault that has been given no page yet */
+	__u64 grown_bytes;              /* see growth.bpf.h */
+	__u32 growth_point;             /* 1 to GROWTH_STRATUM; 0: not drawn yet */
+	__u32 faults; /* 1: it is in a page fault that has been given no page yet */
 	struct python_frame gil_holder; /* when the wait began; code 0: not known */
 	__u64 searched_ns;              /* when it was last looked for without success */
 	struct stratum strata[STATE_COUNT];

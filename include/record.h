@@ -57,7 +57,7 @@ enum sample_flags {
 	SAMPLE_NOT_PYTHON = 16, /* the process has no known interpreter (yet) */
 	SAMPLE_NATIVE =
 		32, /* native frames were looked for; not if nothing is known of the process */
-	SAMPLE_NATIVE_CUT = 64,  /* the outer native frames are missing */
+	SAMPLE_NATIVE_CUT = 64, /* the outer native frames are missing */
 	SAMPLE_LOOK = 128 /* of a thread that was away and still is: not part of the recording */
 };
 
@@ -88,7 +88,8 @@ struct wait_target {
 	char path[64];    /* a file's last component, or a unix socket's path; may be cut */
 };
 
-#define GENERATIONS 3
+#define GENERATIONS   3
+#define GC_UNNUMBERED (GENERATIONS + 1) /* some generation */
 
 /* The garbage collections of a process, in the map `collections`. */
 struct collections {
@@ -122,11 +123,11 @@ struct sample_record {
 	__u64 runqueue_ns; /* the same for the time in the run queue; 0: none */
 	__u64 runqueue_length_ns;
 	__u64 python_thread; /* address of its PyThreadState; 0: it has none, or none was found */
-	__u32 continued;  /* 1: the wait goes on from the one before and is not counted again */
-	__u32 flags;      /* enum sample_flags */
-	__s32 syscall;    /* number; -1: none */
-	__s32 descriptor; /* that `target` was found by; -1: none */
-	__u32 leaf;       /* enum leaf */
+	__u32 continued;     /* 1: the wait goes on from the one before and is not counted again */
+	__u32 flags;         /* enum sample_flags */
+	__s32 syscall;       /* number; -1: none */
+	__s32 descriptor;    /* that `target` was found by; -1: none */
+	__u32 leaf;          /* enum leaf */
 	char comm[COMM_SIZE];
 	struct wait_target target;
 	/*
@@ -136,11 +137,12 @@ struct sample_record {
 	struct python_frame holder[2];
 	struct thread_waker waker; /* of a wait for a lock or a pipe */
 	char ran[COMM_SIZE];       /* what had the CPU that the thread was in the run queue for */
-	__u32 gc;                  /* generation that the thread collects, + 1; 0: none */
-	__u32 messages[2];         /* what the sample stands for, by enum message_direction */
-	__u64 message_number;      /* which of the thread's in that direction it is, from 1 on */
-	__u64 grown_bytes;         /* what the sample stands for of growth of resident memory */
-	__u32 gc_flag;             /* 1: it collects some generation, by the interpreter's flag */
+	__u32 gc;          /* generation that the thread collects, + 1, or GC_UNNUMBERED; 0: none */
+	__u32 messages[2]; /* what the sample stands for, by enum message_direction */
+	__u64 message_number; /* which of the thread's in that direction it is, from 1 on */
+	__u64 grown_bytes;    /* what the sample stands for of growth of resident memory */
+	__u32 gc_flag;        /* 1: it collects some generation, by the interpreter's flag */
+	__u32 gc_inside;      /* how many Python frames the collection has called: finalizers */
 	__u32 kernel_count;
 	__u32 python_count;
 	__u32 native_count;

@@ -1161,16 +1161,58 @@ static void test_sampled_collections(void **state)
 	gc = json_object_get(report, "gc");
 	assert_string_equal(word(gc, "by"), "sampled");
 	close_to(plain(gc, "seconds"), 0.6);
+	close_to(plain(gc, "deviation_s"), sqrt(0.6 / profile->facts.rate_hz));
 	assert_null(json_object_get(gc, "collections"));
 	assert_null(json_object_get(gc, "longest_s"));
 	gc = json_object_get(json_array_get(json_object_get(report, "processes"), 0), "gc");
 	assert_string_equal(word(gc, "by"), "usdt");
 	assert_non_null(json_object_get(gc, "collections"));
+	close_to(plain(gc, "deviation_s"), 0);
 	json_decref(report);
 	text = viewed("report", profile, &options);
-	assert_non_null(strstr(text, "garbage collection: 0.60 s (4 %). Most in render_page "
-				     "views.py:80 (100 %). From samples alone: how many"));
+	assert_non_null(strstr(text, "garbage collection: 0.60 s +- 0.08 (4 %). Most in "
+				     "render_page views.py:80 (100 %). From samples alone: how"));
 	free(text);
+	profile_free(profile);
+}
+
+/* The interpreter's own counters, for want of probes: some versions count, some time as well. */
+static void test_counted_collections(void **state)
+{
+	struct profile *profile = made_shop();
+	struct profile_process process = profile->processes[0];
+	struct view_options options = {.columns = 1000};
+	json_t *report, *gc;
+	char *text;
+	uint32_t id;
+
+	process.gc = (struct profile_gc){.source = GC_SAMPLED,
+					 .collections = {1, 2, 3},
+					 .ns = 80 * MILLISECOND,
+					 .counted = true};
+	assert_int_equal(profile_process(profile, &process, &id), 0);
+	report = json_of(profile);
+	gc = json_object_get(report, "gc");
+	assert_int_equal(json_integer_value(json_array_get(json_object_get(gc, "collections"), 2)),
+			 12);
+	assert_null(json_object_get(gc, "longest_s"));
+	json_decref(report);
+	text = viewed("report", profile, &options);
+	assert_non_null(strstr(text, "; of generation 0: 1 201, 1: 112, 2: 12. Most in"));
+	assert_non_null(strstr(text, "Counted by the interpreter; the time is from samples."));
+	free(text);
+	process.gc.timed = true;
+	profile_process_set(profile, id, &process);
+	text = viewed("report", profile, &options);
+	assert_non_null(strstr(text, "garbage collection: 0.60 s (4 %); of generation 0"));
+	assert_non_null(strstr(text, "Counted and timed by the interpreter;"));
+	free(text);
+	/* One process that is not counted, and the sum is not known. */
+	process.gc = (struct profile_gc){.source = GC_SAMPLED};
+	assert_int_equal(profile_process(profile, &process, &id), 0);
+	report = json_of(profile);
+	assert_null(json_object_get(json_object_get(report, "gc"), "collections"));
+	json_decref(report);
 	profile_free(profile);
 }
 
@@ -1764,6 +1806,7 @@ int main(void)
 		cmocka_unit_test(test_many_targets),
 		cmocka_unit_test(test_json_reasons),
 		cmocka_unit_test(test_sampled_collections),
+		cmocka_unit_test(test_counted_collections),
 		cmocka_unit_test(test_report_reasons),
 		cmocka_unit_test(test_no_reasons),
 		cmocka_unit_test(test_patterns),

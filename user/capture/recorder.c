@@ -536,17 +536,19 @@ uint64_t recorder_samples(const struct recorder *recorder)
 	return recorder->profile->facts.captured;
 }
 
-/* Where collections were only sampled, so is the time that they took. */
+/* Where collections were only sampled, so is the time that they took, whatever they waited for. */
 static void collections_add(struct profile *profile)
 {
+	int64_t collector;
 	uint32_t i;
 
 	for (i = 0; i < profile->sample_count; i++) {
 		const struct profile_sample *sample = &profile->samples[i];
-		struct profile_process *process = &profile->processes[sample->key.process];
+		struct profile_gc *gc = &profile->processes[sample->key.process].gc;
 
-		if (process->gc.source == GC_SAMPLED && sample->key.leaf == LEAF_GC)
-			process->gc.ns += sample->ns;
+		if (gc->source == GC_SAMPLED && !gc->timed &&
+		    profile_stack_collects(profile, sample->key.stack, &collector))
+			gc->ns += sample->ns;
 	}
 }
 

@@ -196,21 +196,22 @@ json_t *json_put_repeats(json_t *report, const struct profile *profile,
 	return report;
 }
 
-json_t *json_put_gc(json_t *object, const struct profile_gc *gc)
+json_t *json_put_gc(json_t *object, const struct profile_gc *gc, uint32_t rate_hz)
 {
 	json_t *part;
 
 	if (gc->source == GC_UNKNOWN)
 		return object;
-	part = json_pack("{s:s,s:o}", "by", gc_source_name(gc->source), "seconds",
-			 json_seconds(gc->ns));
-	if (gc->source != GC_SAMPLED) {
+	part = json_pack("{s:s,s:o,s:o}", "by", gc_source_name(gc->source), "seconds",
+			 json_seconds(gc->ns), "deviation_s",
+			 json_seconds(gc_deviation(gc, rate_hz)));
+	if (gc_is_counted(gc))
 		part = json_put(part, "collections",
 				json_pack("[I,I,I]", (json_int_t)gc->collections[0],
 					  (json_int_t)gc->collections[1],
 					  (json_int_t)gc->collections[2]));
+	if (gc->source != GC_SAMPLED)
 		part = json_put(part, "longest_s", json_seconds(gc->longest_ns));
-	}
 	return json_put(object, "gc", part);
 }
 
@@ -218,5 +219,5 @@ json_t *json_put_all_gc(json_t *report, const struct profile *profile)
 {
 	struct profile_gc gc = gc_of_all(profile);
 
-	return json_put_gc(report, &gc);
+	return json_put_gc(report, &gc, profile->facts.rate_hz);
 }
