@@ -116,14 +116,20 @@ static __always_inline void target_read_unix(struct sock *sock, struct wait_targ
 	struct unix_sock *here = (struct unix_sock *)sock;
 	struct unix_sock *peer = (struct unix_sock *)BPF_CORE_READ(here, peer);
 	struct unix_address *address = BPF_CORE_READ(peer, addr);
+	__u32 bytes;
 
 	if (!address)
 		address = BPF_CORE_READ(here, addr);
 	target->kind = TARGET_UNIX;
-	if (address)
-		bpf_probe_read_kernel(target->path, sizeof(target->path),
-				      (void *)address + bpf_core_field_offset(address->name) +
-					      bpf_core_field_offset(struct sockaddr_un, sun_path));
+	if (!address)
+		return;
+	/* A name in the abstract space has no end of its own. */
+	bytes = BPF_CORE_READ(address, len) - bpf_core_field_offset(struct sockaddr_un, sun_path);
+	if (bytes > sizeof(target->path))
+		bytes = sizeof(target->path);
+	bpf_probe_read_kernel(target->path, bytes,
+			      (void *)address + bpf_core_field_offset(address->name) +
+				      bpf_core_field_offset(struct sockaddr_un, sun_path));
 }
 
 /* From the root of a mount to the entry that it is mounted on, which has the name. */

@@ -145,9 +145,34 @@ struct sock_common {
 	struct in6_addr skc_v6_daddr;
 };
 
+struct sk_buff;
+
+struct sk_buff_head {
+	struct sk_buff *next;
+};
+
 struct sock {
 	struct sock_common __sk_common;
+	struct sk_buff_head sk_receive_queue;
+	unsigned char sk_shutdown;
+	int sk_err;
 	struct pid *sk_peer_pid;
+};
+
+struct request_sock;
+
+struct request_sock_queue {
+	struct request_sock *rskq_accept_head;
+};
+
+struct inet_connection_sock {
+	struct request_sock_queue icsk_accept_queue;
+};
+
+struct pipe_inode_info {
+	unsigned int head;
+	unsigned int tail;
+	unsigned int writers;
 };
 
 struct socket {
@@ -171,6 +196,7 @@ struct unix_sock {
 };
 
 struct rb_node {
+	unsigned long __rb_parent_color;
 	struct rb_node *rb_right;
 	struct rb_node *rb_left;
 };
@@ -183,16 +209,23 @@ struct rb_root_cached {
 	struct rb_root rb_root;
 };
 
+struct list_head {
+	struct list_head *next;
+};
+
 struct eventpoll {
+	struct list_head rdllist;
 	struct rb_root_cached rbr;
 };
 
 struct epoll_filefd {
 	struct file *file;
+	int fd;
 };
 
 struct epitem {
 	struct rb_node rbn;
+	struct list_head rdllink;
 	struct epoll_filefd ffd;
 };
 
@@ -227,6 +260,7 @@ struct bpf_iter__task {
 #define FILE_TYPE_FIFO      0010000
 #define ANON_INODE_MAGIC    0x09041934
 #define SOCKET_LISTENING    10
+#define RECEIVING_SHUTDOWN  1
 #define FAMILY_UNIX         1
 #define FAMILY_INET         2
 #define FAMILY_INET6        10

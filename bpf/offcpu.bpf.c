@@ -87,7 +87,7 @@ static __always_inline void thread_return(void *context)
 		ledger_wait_end(thread, thread->state, unknown);
 	}
 	if (!sample_begin(&sampling, SCRATCH_OFFCPU, task)) {
-		sample_add_wait(sampling.sample, thread, task);
+		sample_add_wait(sampling.sample, thread, OWN_THREAD, POLL_RETURN);
 		sample_add_stack(&sampling, thread, task, OWN_THREAD);
 		sample_add_kernel(sampling.sample,
 				  bpf_get_stack(context, sample_kernel_room(sampling.sample),

@@ -79,7 +79,8 @@ enum target_kind { TARGET_NONE, TARGET_INET, TARGET_INET6, TARGET_UNIX, TARGET_F
 
 /* What a descriptor that a thread waits on leads to. Ports are in host order. */
 struct wait_target {
-	__u32 kind; /* enum target_kind */
+	__u16 kind;        /* enum target_kind */
+	__u16 descriptors; /* of a wait for several: how many, and this one was ready; else 0 */
 	__u16 local_port;
 	__u16 peer_port;
 	__u8 address[16]; /* of the peer, in network order */
