@@ -46,6 +46,7 @@ int sample_cpu(struct sampled_registers *registers)
 				  bpf_get_stack(registers, sampling.sample->kernel,
 						sizeof(sampling.sample->kernel), 0));
 	sample_add_stack(&sampling, thread, task, OWN_THREAD);
+	gil_tick_note(thread, task, OWN_THREAD, sampling.sample);
 	sample_end(&sampling);
 	return 0;
 }

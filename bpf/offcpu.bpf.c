@@ -57,13 +57,22 @@ int BPF_PROG(wake_thread, struct task_struct *task)
 {
 	struct thread *thread = thread_find(task);
 
-	__u64 now;
+	if (thread)
+		ledger_wake(thread, bpf_ktime_get_ns());
+	return 0;
+}
 
-	if (!thread)
+/* Always in the waker's context; sched_wakeup may be on the CPU that the thread is to run on. */
+SEC("tp_btf/sched_waking")
+int BPF_PROG(note_waker, struct task_struct *task)
+{
+	struct thread *thread = thread_find(task);
+	struct syscall call;
+
+	if (!thread || (thread->state != STATE_LOCK && thread->state != STATE_PIPE))
 		return 0;
-	now = bpf_ktime_get_ns();
-	ledger_wake(thread, now);
-	waker_note(thread, task->tgid, now);
+	syscall_read(bpf_get_current_task_btf(), &call);
+	waker_note(thread, task, &call, bpf_ktime_get_ns());
 	return 0;
 }
 

@@ -76,10 +76,9 @@ static __always_inline void sample_add_others(struct sampling *sampling, struct 
 		sample->waker = thread->waker;
 		frame_name(process, sampling->scratch, subject, &sample->waker.frame);
 	}
-	if (sample->state != STATE_GIL)
+	if (sample->state != STATE_GIL || gil_ticks_choose(task->tgid, thread, sample->holder))
 		return;
-	sample->holder[0] = thread->gil_holder;
-	gil_holder_read(thread, subject, process, &sample->holder[1]);
+	gil_holders_read(thread, subject, process, sample->holder);
 	frame_name(process, sampling->scratch, subject, &sample->holder[0]);
 	frame_name(process, sampling->scratch, subject, &sample->holder[1]);
 }
