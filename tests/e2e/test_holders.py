@@ -57,21 +57,31 @@ def gil_samples(recording):
     return [each for each in recording.profile.samples if each.state == "gil"]
 
 
-def test_seconds_of_each_holder(recording):
-    truth, found = overlaps(recording.truth), holders(recording)
-    whole = sum(truth.values())
+def test_the_waiting_is_as_long_as_the_waiters_say(recording):
+    whole = sum(had - wanted for _, wanted, had in recording.truth["waited"])
+    states = collections.Counter()
+    for tid, life in recording.truth["lives"].items():
+        if life["function"].startswith("want"):
+            states.update(recording.threads[int(tid)]["states"])
     assert whole > 1, "the threads want the lock most of the time"
-    print("HOLDERS", {name: (round(truth[name], 3), round(found[name], 3)) for name in HOLDERS})
-    print("REST", {name: round(found[name], 3) for name in found if name not in HOLDERS})
-    # A part of a wait (5 ms at most) in which the holder changed counts half for each.
+    # Now and then a waiting thread wakes to ask for the lock, and then may lack a CPU.
+    assert states["gil"] <= 1.02 * whole
+    assert states["gil"] + states["runqueue"] >= 0.97 * whole
+
+
+def test_share_of_each_holder(recording):
+    truth, found = overlaps(recording.truth), holders(recording)
+    whole, all_found = sum(truth.values()), sum(found.values())
+    # A wait of less than a period (2 ms), and a part of a longer one in which the holder changed,
+    # is charged whole to one of those that had the lock in it: some hundred of these draws.
     for name in HOLDERS:
-        assert found[name] == pytest.approx(truth[name], abs=0.04 * whole), (name, truth, found)
+        assert found[name] / all_found == pytest.approx(truth[name] / whole, abs=0.04), \
+            (name, truth, found)
 
 
 def test_the_holders_account_for_all_the_waiting(recording):
     found = sum(holders(recording).values())
     waited = recording.report["totals"]["states"]["gil"]
-    print("SUM", round(found, 3), round(waited, 3))
     assert 0.97 * waited <= found <= 1.001 * waited
 
 
