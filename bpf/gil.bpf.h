@@ -217,6 +217,7 @@ static __always_inline void frame_name(const struct process_config *process,
 
 	if (!frame->code || !known)
 		return;
+	scratch->code.head.pid = subject_task(subject)->tgid;
 	frame->identity = code_identity(process, frame->code, scratch, subject);
 	key = code_key(process, frame->code, frame->identity);
 	if (code_set_holds(known, key))

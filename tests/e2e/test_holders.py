@@ -117,3 +117,56 @@ def test_code_in_c_that_keeps_the_lock_is_named(recording):
             assert "holders_native" not in each.get("native_file", ""), each
     text = harness.run("report", recording.path, env=dict(os.environ, COLUMNS="120")).stdout
     assert re.search(r"% hold_in_c .* in holders_native_burn", text), text
+
+
+@pytest.fixture
+def interpreters_recording(interpreter, recorded):
+    """Of a process with three interpreters that have a lock each."""
+    if interpreter.version < (3, 12):
+        pytest.skip("interpreters share one lock before 3.12")
+    name = interpreter.name + "-interpreters"
+    if name not in recorded:
+        recorded[name] = harness.launch(interpreter, "interpreters.py", 499)
+    return recorded[name]
+
+
+def side(name):
+    """Whose a function is: main, a, b; None: one of the standard library's, say."""
+    found = re.fullmatch(r"(?:burn_first|burn_second|work_first|work_second|visit)_(main|a|b)", name)
+    return found and found.group(1)
+
+
+def by_side(recording, tids=None):
+    """{(who waited, who held): seconds} of the waits for a lock."""
+    found = collections.Counter()
+    for sample in gil_samples(recording):
+        if tids and sample.labels["tid"] not in tids:
+            continue
+        waiter = next((side(frame.name) for frame in sample.python if side(frame.name)), None)
+        label = sample.labels.get("gil_holder", "")
+        holder = label.split(" (")[0]
+        found[waiter, side(holder) or holder] += sample.seconds
+    return found
+
+
+def test_holders_are_of_the_same_interpreter(interpreters_recording):
+    lives = interpreters_recording.truth["lives"]
+    found = by_side(interpreters_recording, {int(tid) for tid in lives})
+    for name in ("main", "a", "b"):
+        whole = sum(seconds for (waiter, _), seconds in found.items() if waiter == name)
+        assert whole > 0.5, "its threads want its lock most of the time"
+        assert found[name, name] >= 0.95 * whole, found
+        for other in {"main", "a", "b"} - {name}:
+            assert not found[name, other], found
+
+
+def test_a_visitor_waits_for_the_lock_of_both(interpreters_recording):
+    recording = interpreters_recording
+    states = recording.threads[recording.truth["visitor"]]["states"]
+    found = collections.Counter()
+    for (_, holder), seconds in by_side(recording, {recording.truth["visitor"]}).items():
+        found[holder] += seconds
+    # Each wait is known as one, also for an interpreter in which the thread has no frames yet.
+    assert states.get("lock", 0) <= 0.02 * sum(states.values()), states
+    assert found["main"] > 0.2 * states["gil"] and found["a"] > 0.2 * states["gil"], found
+    assert found["b"] == 0, found
