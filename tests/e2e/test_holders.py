@@ -17,7 +17,8 @@ HOLDERS = ["hold_in_c", "hold_in_c_briefly", "burn_large", "burn_small"]
 def record_holders(interpreter):
     outside, inside = interpreter.share(interpreter.name + "-holders-library")
     shutil.copy(native.build_library("holders_native"), outside)
-    return harness.launch(interpreter, "holders.py", 499, "--seconds", "2.5", "--libraries", inside)
+    command = interpreter.command("holders.py", "--libraries", inside)
+    return native.record(interpreter, command, "holders", 3.3, rate=499)
 
 
 @pytest.fixture(scope="module")
@@ -126,7 +127,8 @@ def interpreters_recording(interpreter, recorded):
         pytest.skip("interpreters share one lock before 3.12")
     name = interpreter.name + "-interpreters"
     if name not in recorded:
-        recorded[name] = harness.launch(interpreter, "interpreters.py", 499)
+        command = interpreter.command("interpreters.py", "--directory", interpreter.share(name)[1])
+        recorded[name] = native.record(interpreter, command, "interpreters", 3.5, rate=499)
     return recorded[name]
 
 

@@ -72,8 +72,9 @@ def test_what_ran_instead(recording):
     for sample in burning(recording):
         if sample.state == "runqueue":
             found[sample.labels.get("target", "")] += sample.seconds
-    # Each wait, of a few milliseconds, is charged to one of those that had the CPU in it.
-    assert found[RIVAL] == pytest.approx(recording.rival, rel=0.15, abs=0.05), found
+    # Each wait is charged to one of those that had the CPU in it. Beside others than the rival the
+    # waits are some 80 of 20 ms: of such draws the standard deviation is 0.08 s.
+    assert found[RIVAL] == pytest.approx(recording.rival, rel=0.15, abs=0.16), found
     rows = [each for each in recording.report["runqueue"]
             if each["function"] == "burn" and each["comm"] == RIVAL]
     assert sum(each["seconds"] for each in rows) == pytest.approx(found[RIVAL], abs=0.0001)

@@ -4,7 +4,7 @@ import collections
 
 import pytest
 
-import harness
+import native
 
 KINDS = {"lock_wait": "lock", "condition_wait": "lock", "queue_wait": "lock",
          "simple_wait": "lock", "pipe_wait": "pipe", "process_wait": "pipe"}
@@ -18,7 +18,8 @@ def recorded():
 @pytest.fixture
 def recording(interpreter, recorded):
     if interpreter.name not in recorded:
-        recorded[interpreter.name] = harness.launch(interpreter, "wakers.py", 199)
+        recorded[interpreter.name] = native.record(
+            interpreter, interpreter.command("wakers.py"), "wakers", 2.5, rate=199)
     return recorded[interpreter.name]
 
 

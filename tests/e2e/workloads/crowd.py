@@ -4,13 +4,10 @@
 Begins at SIGUSR1, and ends by itself after two seconds.
 """
 import os
-import signal
-import threading
 
 import truth
 
 SECONDS = 2
-beginning = threading.Event()
 
 
 def burn(n):
@@ -23,9 +20,8 @@ def burn(n):
 def main():
     options = truth.arguments(lambda parser: parser.add_argument("--cpu", type=int, required=True))
     os.sched_setaffinity(0, {options.cpu})
-    signal.signal(signal.SIGUSR1, lambda *_: beginning.set())
     truth.ready(options)
-    beginning.wait()
+    truth.recorded.wait()
     watch, queued, end = truth.Stopwatch(), truth.runqueue(), truth.now() + SECONDS
     with watch:
         while truth.now() < end:

@@ -14,6 +14,7 @@ MILLISECOND = 1000000  # in nanoseconds
 held = []    # (function, from, to)
 waited = []  # (function, from, to)
 lives = {}
+end = []     # when to stop
 
 
 def hold_in_c(native):
@@ -47,7 +48,7 @@ def noted(call, *args):
 
 def hold_lock(native):
     """Gives the lock back between its parts, and in Python code when it is asked to."""
-    while not truth.stopping.is_set():
+    while truth.now() < end[0]:
         noted(hold_in_c, native)
         native.pause(1 * MILLISECOND)
         for _ in range(10):
@@ -59,7 +60,7 @@ def hold_lock(native):
 
 def want(native, name):
     """At random moments, so that no part of the holder's round is met more often than others."""
-    while not truth.stopping.is_set():
+    while truth.now() < end[0]:
         wanted = native.pause(random.randrange(7 * MILLISECOND)) / 1e9
         waited.append((name, wanted, truth.now()))
 
@@ -85,11 +86,13 @@ def main():
     threads = [threading.Thread(target=live, args=(call, holders_native))
                for call in (hold_lock, want_first, want_second)]
     truth.ready(options)
+    truth.recorded.wait()
+    end.append(truth.now() + 2.5)
     for thread in threads:
         thread.start()
-    truth.stopping.wait()
     for thread in threads:
         thread.join()
+    truth.stopping.wait()
     truth.tell(options, held=held, waited=waited, lives=lives)
 
 

@@ -104,6 +104,7 @@ def visit_often(interpreter, main, end):
 def main():
     options = truth.arguments()
     truth.ready(options)
+    truth.recorded.wait()
     end = truth.now() + 2.5
     scope = {}
     exec(inside("main", options, end), scope)
@@ -128,6 +129,7 @@ def main():
     for path in glob.glob(os.path.join(options.directory, "lives-*")):
         with open(path) as file:
             lives.update(json.load(file))
+    truth.stopping.wait()
     truth.tell(options, lives=lives, visitor=visits["tid"])
     sys.stdout.flush()
     os._exit(0)  # the end of interpreters is not what is tested

@@ -166,6 +166,7 @@ def main():
     pipe = os.pipe()
     child, turn = start_process(pipe)
     truth.ready(options)
+    truth.recorded.wait()
     workers = list(threads()) + [threading.Thread(target=process_often, args=(turn, pipe))]
     for worker in workers:
         worker.start()
@@ -173,6 +174,7 @@ def main():
         worker.join()
     os.close(turn)
     os.waitpid(child, 0)
+    truth.stopping.wait()
     truth.tell(options, child=child, waits=[
         dict(watch.tell(), wait=wait, waker=waker) for (wait, waker), watch in watches.items()])
 
