@@ -112,6 +112,7 @@ struct task_struct {
 	unsigned int __state;
 	unsigned int on_cpu; /* int, u8 from Linux 7.2 on: only unsigned may differ in size */
 	struct sched_entity se;
+	unsigned int flags;
 	unsigned in_iowait : 1;
 	int pid;
 	int tgid;
@@ -249,6 +250,7 @@ struct bpf_iter__task {
 #define TASK_STOPPED_STATE       0x0004
 #define TASK_TRACED_STATE        0x0008
 #define TASK_FROZEN_STATE        0x8000
+#define TASK_EXITING             0x0004 /* PF_EXITING, in `flags` */
 
 /* include/uapi/linux/stat.h, include/uapi/linux/magic.h, include/net/tcp_states.h, socket.h */
 #define FILE_TYPE_MASK      0170000

@@ -67,13 +67,14 @@ struct thread {
 	__u32 continued;
 	__u64 unknown_ns;      /* length of a wait in STATE_UNKNOWN that has ended */
 	__u64 gil_deadline_ns; /* of the wait for the GIL, if it has one; else 0 */
+	__u64 gil_began_ns;    /* when that wait began */
 	__u64 gil_ended_ns;    /* when the thread had a CPU again after it */
 	__u64 gil_pause_ns;    /* see gil_wait_begin(); 0: the last wait was not for the GIL */
 	struct capture capture;
 	/* Known until proven otherwise, see python.bpf.h. */
 	__u64 python_thread;       /* address of its PyThreadState; 0: not known */
 	__u64 python_interpreter;  /* that was the first in the list when it was found */
-	__u64 gil;                 /* address of its interpreter's struct _gil_runtime_state */
+	__u64 gil;                 /* struct _gil_runtime_state * that it waited for last */
 	struct thread_waker waker; /* of the wait that ended last */
 	char ran[COMM_SIZE];       /* see struct sample_record */
 	__u32 gc;                  /* see struct sample_record */
@@ -87,7 +88,7 @@ struct thread {
 	struct message_row messages[2]; /* by enum message_direction */
 	struct growth growth;
 	struct python_frame gil_holder; /* when the wait began; code 0: not known */
-	__u64 searched_ns;              /* when it was last looked for without success */
+	__u64 searched_ns;              /* when python_thread was last looked for in vain */
 	struct stratum strata[STATE_COUNT];
 	struct state_total totals[STATE_COUNT];
 };

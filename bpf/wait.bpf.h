@@ -29,6 +29,7 @@ static __always_inline void gil_wait_begin(struct thread *thread, struct syscall
 	__u64 deadline[2] = {};
 
 	thread->continued = now - thread->gil_ended_ns < thread->gil_pause_ns;
+	thread->gil_began_ns = now;
 	thread->gil_deadline_ns = 0;
 	if (call->arguments[3] && !(call->arguments[1] & FUTEX_CLOCK_REALTIME_FLAG) &&
 	    (call->arguments[1] & FUTEX_COMMAND_MASK) == FUTEX_COMMAND_WAIT_BITSET &&
@@ -41,7 +42,7 @@ static __always_inline __u32 wait_futex(struct thread *thread, subject_t subject
 {
 	const struct process_config *process = process_find(subject_task(subject));
 
-	if (!process || !python_gil_contains(thread, subject, call->arguments[0], now))
+	if (!process || !python_gil_contains(thread, subject, call->arguments[0]))
 		return STATE_LOCK;
 	gil_wait_begin(thread, call, now, subject);
 	gil_holder_read(thread, subject, process, &thread->gil_holder);

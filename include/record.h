@@ -105,12 +105,17 @@ struct collections {
 
 enum message_direction { MESSAGE_SENT, MESSAGE_RECEIVED };
 
-/* Who ended a wait. tid 0: not known. */
+/*
+ * Who ended a wait. tid 0: not known. The frames are the innermost ones: of a condition's notify()
+ * and what the standard library has around it the one that called it is among them.
+ */
+#define WAKER_FRAMES_MAX 4
+
 struct thread_waker {
 	__u32 pid; /* of its process */
 	__u32 tid;
 	char comm[COMM_SIZE];
-	struct python_frame frame; /* if it is of the same process; code 0: none */
+	struct python_frame frames[WAKER_FRAMES_MAX]; /* if of the same process; code 0: no more */
 };
 
 /*

@@ -585,7 +585,7 @@ static void test_gil_own(void **state)
 	}
 	made_python_use(world->run, &python);
 	assert_int_equal(futex(world, gils[1], FUTEX_WAIT, NULL, 1)->state, STATE_GIL);
-	assert_int_equal(futex(world, gils[0], FUTEX_WAIT, NULL, 2)->state, STATE_LOCK);
+	assert_int_equal(futex(world, gils[0], FUTEX_WAIT, NULL, 2)->state, STATE_GIL);
 	made_python_free(&python);
 }
 
