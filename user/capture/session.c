@@ -50,8 +50,6 @@ static const struct optional_program optional_programs[] = {
 	{"join_cgroup", "cgroup_attach_task", false},
 	{"send_message", "sock_send_length", false}, /* from Linux 6.3 on */
 	{"receive_message", "sock_recv_length", false},
-	{"fault_user", "page_fault_user", true}, /* x86 alone */
-	{"fault_kernel", "page_fault_kernel", true},
 	{"grow_memory", "mm_page_alloc", true},
 };
 #define OPTIONAL_COUNT (sizeof(optional_programs) / sizeof(optional_programs[0]))

@@ -102,7 +102,8 @@ struct profile_gc {
 
 /*
  * A function that exchanges many messages with one target while one call of another is under way:
- * the N+1 queries of a view. `calls` are the calls of `caller` in which it did so at least twice.
+ * the N+1 queries of a view. `calls` are the calls of `caller` in which it did so at least twice; 0:
+ * several, which could not be told apart.
  */
 struct profile_repeat {
 	uint32_t process;  /* index into profile.processes */
