@@ -80,7 +80,7 @@ static __always_inline void process_take_program(struct process_config *process,
 	__u32 index = process->index, flags = process->flags & ~PROCESS_PASSED_OVER;
 
 	process->layout.version = 0;
-	if (program && program->kind == PROGRAM_PYTHON) {
+	if (program && program->verdict == FOLLOW_PYTHON) {
 		*process = program->process;
 		address_move(&process->runtime, start_code);
 		address_move(&process->code_type, start_code);
@@ -124,7 +124,7 @@ static __always_inline struct process_config *process_add(struct task_struct *ta
 
 static __always_inline void exec_send(struct task_struct *task, __u32 previous,
 				      const struct process_config *process,
-				      const struct program_key *key)
+				      const struct program_key *key, __u32 kind)
 {
 	struct process_record *record =
 		process_record_begin(PROCESS_RECORD_EVENT, RECORD_EXEC, task, process->index);
@@ -136,6 +136,9 @@ static __always_inline void exec_send(struct task_struct *task, __u32 previous,
 	record->previous = previous;
 	record->cgroup = bpf_get_current_cgroup_id();
 	record->program = *key;
+	record->verdict = kind;
+	record->start_code = memory->start_code;
+	record->passed_over = !!(process->flags & PROCESS_PASSED_OVER);
 	bytes = bounded(memory->arg_end - memory->arg_start, ARGUMENTS_BYTES_MAX);
 	if (!bpf_probe_read_user(record->arguments, bytes, (void *)memory->arg_start))
 		record->arguments_bytes = bytes;

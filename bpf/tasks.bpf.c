@@ -77,7 +77,7 @@ int BPF_PROG(change_program, struct task_struct *task)
 		return 0;
 	program_key_read(task, &key);
 	program = bpf_map_lookup_elem(&programs, &key);
-	other = program && program->kind == PROGRAM_OTHER;
+	other = program && program->verdict == FOLLOW_PASS;
 	if (!process && (other || !(process = process_add(task))))
 		return 0;
 	previous = process->index;
@@ -91,7 +91,8 @@ int BPF_PROG(change_program, struct task_struct *task)
 	} else {
 		program_begin(task, thread, process, program);
 	}
-	exec_send(task, previous, process, &key);
+	if (previous || !(process->flags & PROCESS_PASSED_OVER))
+		exec_send(task, previous, process, &key, program ? program->verdict : 0);
 	return 0;
 }
 

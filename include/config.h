@@ -41,10 +41,10 @@ enum process_flags {
 /* Which processes are taken on without being named, beside children of those with PROCESS_FOLLOW. */
 enum follow_scope { FOLLOW_NONE, FOLLOW_CGROUP, FOLLOW_HOST };
 
-enum program_kind {
-	PROGRAM_OTHER = 1, /* no Python, and none to be expected */
-	PROGRAM_LOADS,     /* it may load one */
-	PROGRAM_PYTHON,    /* it is one: `process` is what is known of it */
+enum follow_verdict {
+	FOLLOW_PASS = 1, /* no Python, and none to be expected */
+	FOLLOW_LOOK,     /* it may load one */
+	FOLLOW_PYTHON,    /* it is one: `process` is what is known of it */
 };
 
 struct process_config {
@@ -67,7 +67,7 @@ struct process_config {
 
 /* Of a program: its addresses are counted from mm->start_code. */
 struct program_config {
-	__u32 kind; /* enum program_kind */
+	__u32 verdict; /* enum follow_verdict */
 	__u32 pad;
 	struct process_config process;
 };

@@ -126,6 +126,19 @@ int recorder_add_process(struct recorder *recorder, const struct recorder_proces
 				 process->layout->line_format);
 }
 
+void recorder_remove_process(struct recorder *recorder, uint32_t index)
+{
+	struct process_number *number;
+
+	HASH_FIND(hh, recorder->numbers, &index, sizeof(index), number);
+	if (!number)
+		return;
+	HASH_DEL(recorder->numbers, number);
+	free(number);
+	codes_remove_process(recorder->stacks.codes, index);
+	code_loops_remove_process(recorder->loops, index);
+}
+
 void recorder_name_kernel(struct recorder *recorder, kernel_namer *namer, void *context)
 {
 	kernel_stacks_name_by(recorder->stacks.kernel, namer, context);
@@ -534,6 +547,19 @@ static int thread_handle(struct recorder *recorder, const struct thread_record *
 	return profile_thread(recorder->profile, &thread);
 }
 
+static int process_handle(struct recorder *recorder, const struct process_record *record,
+			  size_t bytes)
+{
+	size_t head = offsetof(struct process_record, arguments);
+
+	if (bytes < head || record->arguments_bytes > ARGUMENTS_BYTES_MAX ||
+	    bytes < head + record->arguments_bytes)
+		return -EINVAL;
+	if (recorder->event)
+		recorder->event(recorder->event_context, record);
+	return 0;
+}
+
 static int record_handle(struct recorder *recorder, const void *record, size_t bytes)
 {
 	const struct record *head = record;
@@ -552,10 +578,9 @@ static int record_handle(struct recorder *recorder, const void *record, size_t b
 	case RECORD_EXEC:
 	case RECORD_EXIT:
 	case RECORD_MAPPINGS:
-		if (recorder->event)
-			recorder->event(recorder->event_context, head->kind, head->pid,
-					head->process);
-		return 0;
+	case RECORD_FORK:
+	case RECORD_JOIN:
+		return process_handle(recorder, record, bytes);
 	}
 	return -EINVAL;
 }

@@ -69,8 +69,11 @@ uint64_t recorder_samples(const struct recorder *recorder);
  */
 int recorder_finish(struct recorder *recorder, uint64_t start_ns);
 
-/* Called with the process' number when one runs another program, or has ended. */
-typedef void recorder_event(void *context, uint32_t kind, uint32_t pid, uint32_t index);
+/* Forgets a process, of which nothing will come any more. */
+void recorder_remove_process(struct recorder *recorder, uint32_t index);
+
+/* Called with each record that tells of a process: it has begun, runs another program, has ended. */
+typedef void recorder_event(void *context, const struct process_record *record);
 void recorder_on_event(struct recorder *recorder, recorder_event *event, void *context);
 
 #endif
