@@ -53,6 +53,12 @@ struct interpreter {
 int interpreter_inspect(const struct process *process, struct interpreter *interpreter,
 			struct error *error);
 
+struct programs;
+
+/* The same with what is known of files, see programs.h: the live process is checked as ever. */
+int interpreter_inspect_known(struct programs *programs, const struct process *process,
+			      struct interpreter *interpreter, struct error *error);
+
 /* Releases the strings of a filled or zeroed struct and zeroes it. */
 void interpreter_release(struct interpreter *interpreter);
 
