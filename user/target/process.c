@@ -51,7 +51,8 @@ static int file_append(int fd, size_t limit, char **text, size_t *size, size_t *
 	return count ? 1 : 0;
 }
 
-int file_read_whole(const char *path, size_t limit, char **text, size_t *size)
+/* Reads to the end, or to `limit`: then -EFBIG, with what there is stored all the same. */
+static int file_read_up_to(const char *path, size_t limit, char **text, size_t *size)
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
 	size_t length = 0, capacity = 0;
@@ -64,14 +65,36 @@ int file_read_whole(const char *path, size_t limit, char **text, size_t *size)
 		more = file_append(fd, limit, &buffer, &length, &capacity);
 	} while (more > 0);
 	close(fd);
-	if (more < 0) {
+	if (more && more != -EFBIG) {
 		free(buffer);
 		return more;
 	}
 	buffer[length] = '\0';
 	*text = buffer;
 	*size = length;
+	return more;
+}
+
+int file_read_whole(const char *path, size_t limit, char **text, size_t *size)
+{
+	char *read;
+	size_t length;
+	int result = file_read_up_to(path, limit, &read, &length);
+
+	if (result == -EFBIG)
+		free(read);
+	if (result)
+		return result;
+	*text = read;
+	*size = length;
 	return 0;
+}
+
+int file_read_start(const char *path, size_t limit, char **text, size_t *size)
+{
+	int result = file_read_up_to(path, limit, text, size);
+
+	return result == -EFBIG ? 0 : result;
 }
 
 static int stat_parse(const char *text, struct process_stat *stat)
