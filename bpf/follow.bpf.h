@@ -188,6 +188,7 @@ static __always_inline void process_fork(struct task_struct *parent, struct task
 	if (!record)
 		return;
 	record->previous = from->index;
+	record->parent = parent->tgid;
 	record->cgroup = bpf_get_current_cgroup_id();
 	record->head.size = offsetof(struct process_record, arguments);
 	emit(record, offsetof(struct process_record, arguments), false, LOSS_THREAD_RECORD);

@@ -230,6 +230,7 @@ struct program_key {
 struct process_record {
 	struct record head;
 	__u32 previous; /* index that the process had before; of a fork, that of its parent */
+	__u32 parent;                        /* of a fork: PID of the parent */
 	__u32 arguments_bytes;               /* of an exec */
 	__u64 cgroup;                        /* id in the cgroup hierarchy v2 */
 	__u64 start_code;                    /* of an exec: mm->start_code */

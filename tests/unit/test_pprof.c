@@ -130,6 +130,8 @@ static void compare_ledgers(const struct profile *a, const struct profile *b)
 		assert_int_equal(a->processes[at].pid, b->processes[at].pid);
 		SAME_ITEM_STRING(a, b, processes, at, command);
 		SAME_ITEM_STRING(a, b, processes, at, python);
+		SAME_ITEM_STRING(a, b, processes, at, container);
+		SAME_ITEM_STRING(a, b, processes, at, cgroup);
 		compare_collections(&a->processes[at].gc, &b->processes[at].gc);
 	}
 	assert_int_equal(a->thread_count, b->thread_count);
@@ -302,6 +304,53 @@ static void test_round_trip_empty(void **state)
 	profile->facts.rate_hz = 1;
 	again = read_back(profile);
 	compare(profile, again);
+	profile_free(profile);
+	profile_free(again);
+}
+
+static const char *sample_label(const Pprof__Profile *message, size_t sample, const char *key)
+{
+	for (size_t i = 0; i < message->sample[sample]->n_label; i++) {
+		const Pprof__Label *label = message->sample[sample]->label[i];
+
+		if (!strcmp(message->string_table[label->key], key))
+			return message->string_table[label->str];
+	}
+	return NULL;
+}
+
+/* Containers and cgroups are kept, and are labels of the samples of those processes alone. */
+static void test_containers(void **state)
+{
+	struct profile *profile = profile_new(), *again;
+	struct profile_key key = {.tid = 1, .state = STATE_FILE};
+	struct profile_process process;
+	Pprof__Profile *message;
+
+	made_facts(profile);
+	made_process(profile, 1, "plain");
+	made_process(profile, 2, "contained");
+	made_process(profile, 3, "service");
+	process = profile->processes[1];
+	process.container = made_string(profile, "0123456789abcdef");
+	process.cgroup = made_string(profile, "/docker/0123456789abcdef");
+	profile_process_set(profile, 1, &process);
+	process = profile->processes[2];
+	process.cgroup = made_string(profile, "/a \"b\" \n");
+	profile_process_set(profile, 2, &process);
+	for (key.process = 0; key.process < 3; key.process++)
+		made_sample(profile, key, NULL, 0, 3, 1);
+	message = unpacked(profile);
+	assert_null(sample_label(message, 0, "container"));
+	assert_null(sample_label(message, 0, "cgroup"));
+	assert_string_equal(sample_label(message, 1, "container"), "0123456789abcdef");
+	assert_string_equal(sample_label(message, 1, "cgroup"), "/docker/0123456789abcdef");
+	assert_null(sample_label(message, 2, "container"));
+	assert_string_equal(sample_label(message, 2, "cgroup"), "/a \"b\" \n");
+	pprof__profile__free_unpacked(message, NULL);
+	again = read_back(profile);
+	compare(profile, again);
+	assert_int_equal(again->processes[0].container, 0);
 	profile_free(profile);
 	profile_free(again);
 }
@@ -658,6 +707,10 @@ static void test_reason_comments(void **state)
 		PROCESS "{\"by\":\"sampled\",\"collections\":[1,1,1],\"ns\":1,\"longest_ns\":0,"
 			"\"counted\":1}}",
 	};
+	static const char *const containers[] = {
+		"process: {\"pid\":1,\"command\":\"\",\"python\":\"\",\"container\":7}",
+		"process: {\"pid\":1,\"command\":\"\",\"python\":\"\",\"cgroup\":[]}",
+	};
 	static const char *const repeats[] = {
 		"repeat: {}",
 		"repeat: 7",
@@ -678,6 +731,8 @@ static void test_reason_comments(void **state)
 
 	for (at = 0; at < sizeof(processes) / sizeof(processes[0]); at++)
 		refuse_comment(profile, "process: ", processes[at], "makes no sense");
+	for (at = 0; at < sizeof(containers) / sizeof(containers[0]); at++)
+		refuse_comment(profile, "process: ", containers[at], "makes no sense");
 	for (at = 0; at < sizeof(repeats) / sizeof(repeats[0]); at++)
 		refuse_comment(profile, "repeat: ", repeats[at], "makes no sense");
 	refuse_comment(profile, "process: ", "no process here", "makes no sense");
@@ -904,6 +959,7 @@ int main(void)
 		cmocka_unit_test(test_round_trip_mixed),
 		cmocka_unit_test(test_round_trip_reasons),
 		cmocka_unit_test(test_round_trip_empty),
+		cmocka_unit_test(test_containers),
 		cmocka_unit_test(test_round_trip_same_process_twice),
 		cmocka_unit_test(test_round_trip_odd_names),
 		cmocka_unit_test(test_pprof_rules),

@@ -49,6 +49,72 @@ static void test_commands(void **state)
 	COMMAND("python3", "python3");
 	COMMAND("python3\0-", "-");
 	COMMAND("caf\xe9\0x", "caf\\xe9");
+	COMMAND("python3.6m\0a.py", "a.py");
+	COMMAND("python3.14td\0a.py", "a.py");
+	COMMAND("python\0mydir/", "mydir/");
+	COMMAND("python3\0/srv/app/__main__.py", "app/__main__.py");
+	COMMAND("python3\0__main__.py", "__main__.py");
+	COMMAND("python3\0/__main__.py", "__main__.py");
+	COMMAND("python3\0-X\0dev\0--\0x.py", "x.py");
+	COMMAND("python3\0-m", "-m");
+	COMMAND("my dir/python3\0x.py", "x.py");
+	COMMAND("my app\0--serve", "my app");
+	COMMAND("/srv/zip/tool\0run", "tool");
+	COMMAND("python3\0./tool.pyz\0run", "tool.pyz");
+	COMMAND("python3\0/opt/zip/tool\0run", "tool run");
+	COMMAND("python3\0./manage.py\0runserver\0000.0.0.0:8000", "manage.py runserver");
+	COMMAND("python3\0-c\0from multiprocessing.spawn import spawn_main; spawn_main()\0"
+		"--multiprocessing-fork",
+		"multiprocessing spawn");
+	COMMAND("python3\0-cfrom multiprocessing.resource_tracker import main;main(5)",
+		"multiprocessing resource_tracker");
+	COMMAND("./embed\0/srv/plug in/x.py", "embed x.py");
+}
+
+/* Servers and task queues, as their manuals start them, and the titles they give themselves. */
+static void test_launchers(void **state)
+{
+	COMMAND("gunicorn: master [app:wsgi]\0\0", "gunicorn: master [app:wsgi]");
+	COMMAND("[celeryd: celery@host:ForkPoolWorker-1]\0\0\0",
+		"[celeryd: celery@host:ForkPoolWorker-1]");
+	COMMAND("python\0/v/bin/gunicorn\0--bind\0unix:app.sock\0-m\000007\0wsgi:app",
+		"gunicorn wsgi:app");
+	COMMAND("python\0/v/bin/gunicorn\0-k\0egg:gunicorn#sync\0app:create(1)",
+		"gunicorn app:create(1)");
+	COMMAND("python\0/v/bin/gunicorn\0-b\0localhost:8000\0app", "gunicorn app");
+	COMMAND("python\0-m\0gunicorn\0-w\0004\0app:wsgi", "gunicorn app:wsgi");
+	COMMAND("python\0-muvicorn\0app.main:app\0--reload", "uvicorn app.main:app");
+	COMMAND("python\0/v/bin/celery\0-A\0proj:app\0worker", "celery worker");
+	COMMAND("python\0/v/bin/celery\0-b\0redis://h:1/0\0-A\0proj\0beat", "celery beat");
+	COMMAND("python\0-m\0celery\0-A\0proj\0worker\0-c\0002", "celery worker");
+	COMMAND("python\0-m\0celery", "celery");
+	COMMAND("python\0/v/bin/flask\0--app\0hello:app\0run", "flask run");
+	COMMAND("/v/bin/uwsgi\0--http\0:80\0--module\0app:wsgi", "uwsgi app:wsgi");
+	COMMAND("uWSGI worker 1\0\0\0", "uWSGI worker 1");
+}
+
+/* A title is cut between characters; arguments beyond what is read do not matter. */
+static void test_long_names(void **state)
+{
+	static char bytes[1 << 17];
+	char *name;
+
+	memset(bytes, 'x', sizeof(bytes));
+	assert_int_equal(process_command_parse(bytes, sizeof(bytes), "comm", &name), 0);
+	assert_int_equal(strlen(name), 200);
+	free(name);
+	for (size_t i = 0; i < sizeof(bytes); i += 2)
+		memcpy(bytes + i, i ? "\xc3\xa9" : "a ", 2);
+	bytes[1] = 'b';
+	memmove(bytes, bytes + 1, 400);
+	assert_int_equal(process_command_parse(bytes, 400, "comm", &name), 0);
+	assert_int_equal(strlen(name), 199);
+	assert_null(strchr(name, '\\'));
+	free(name);
+	memcpy(bytes, "python\0-c\0", 10);
+	assert_int_equal(process_command_parse(bytes, sizeof(bytes), "comm", &name), 0);
+	assert_string_equal(name, "-c");
+	free(name);
 	command_check("", 0, "comm");
 	command_check("\0\0", 2, "comm");
 	command_check("/usr/bin/python3\0a.py", 21, "a.py"); /* no NUL at the end */
@@ -129,10 +195,9 @@ static void test_rights(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_commands),
-		cmocka_unit_test(test_life),
-		cmocka_unit_test(test_refused),
-		cmocka_unit_test(test_rights),
+		cmocka_unit_test(test_commands),   cmocka_unit_test(test_launchers),
+		cmocka_unit_test(test_long_names), cmocka_unit_test(test_life),
+		cmocka_unit_test(test_refused),    cmocka_unit_test(test_rights),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -175,9 +175,14 @@ static void test_narrow(void **state)
 	struct profile_key key = {.tid = 77, .state = STATE_FILE};
 	struct narrowing to = {.pid = 77};
 	struct error error;
+	struct profile_process process;
 	uint32_t at;
 
 	key.process = made_process(profile, 77, "other");
+	process = profile->processes[key.process];
+	process.container = made_string(profile, "web-1");
+	process.cgroup = made_string(profile, "/lxc.payload.web-1");
+	profile_process_set(profile, key.process, &process);
 	made_sample(profile, key, NULL, 0, 5, 1);
 	made_ledger(profile, key.process, 77, 5);
 
@@ -185,6 +190,8 @@ static void test_narrow(void **state)
 	assert_int_equal(narrow->process_count, 1);
 	assert_int_equal(narrow->thread_count, 1);
 	assert_int_equal(narrow->threads[0].process, 0);
+	assert_string_equal(narrow->strings[narrow->processes[0].container], "web-1");
+	assert_string_equal(narrow->strings[narrow->processes[0].cgroup], "/lxc.payload.web-1");
 	assert_int_equal(narrow->sample_count, 1);
 	assert_int_equal(narrow->samples[0].ns, 5);
 	assert_int_equal(narrow->samples[0].waits, 1);

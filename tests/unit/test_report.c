@@ -1648,6 +1648,57 @@ static void test_empty(void **state)
 	profile_free(profile);
 }
 
+static void contain(struct profile *profile, uint32_t at, const char *container)
+{
+	struct profile_process process = profile->processes[at];
+
+	process.container = made_string(profile, container);
+	process.cgroup = made_string(profile, "/somewhere");
+	profile_process_set(profile, at, &process);
+}
+
+/* A container is in the head beside other processes, in the JSON always. */
+static void test_containers(void **state)
+{
+	const char *id = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+	struct view_options options = {0};
+	struct profile *profile = profile_new();
+	json_t *report, *process;
+	uint32_t at;
+	char *text;
+
+	made_facts(profile);
+	made_process(profile, 1, "first");
+	contain(profile, 0, id);
+	text = viewed("report", profile, &options);
+	assert_null(strstr(text, "container"));
+	free(text);
+	made_process(profile, 2, "second");
+	contain(profile, 1, "web\x1b[1m-1");
+	made_process(profile, 3, "third");
+	text = viewed("report", profile, &options);
+	assert_non_null(strstr(text, "first  pid 1  container 0123456789ab  CPython 3.11.2\n"));
+	assert_null(strchr(text, '\x1b'));
+	assert_non_null(strstr(text, "third  pid 3  CPython 3.11.2\n"));
+	free(text);
+	report = json_of(profile);
+	process = json_array_get(json_object_get(report, "processes"), 0);
+	assert_string_equal(word(process, "container"), id);
+	assert_string_equal(word(process, "cgroup"), "/somewhere");
+	process = json_array_get(json_object_get(report, "processes"), 2);
+	assert_null(json_object_get(process, "container"));
+	assert_null(json_object_get(process, "cgroup"));
+	json_decref(report);
+	for (at = 3; at < 6; at++) {
+		made_process(profile, at + 1, "more");
+		contain(profile, at, id);
+	}
+	text = viewed("report", profile, &options);
+	assert_non_null(strstr(text, "first (pid 1, container 0123456789ab): "));
+	free(text);
+	profile_free(profile);
+}
+
 static void test_many_processes(void **state)
 {
 	struct view_options options = {0};
@@ -1816,6 +1867,7 @@ int main(void)
 		cmocka_unit_test(test_reasons_fit),
 		cmocka_unit_test(test_verdicts),
 		cmocka_unit_test(test_empty),
+		cmocka_unit_test(test_containers),
 		cmocka_unit_test(test_many_processes),
 		cmocka_unit_test(test_paths),
 		cmocka_unit_test(test_symbol_text),

@@ -36,7 +36,10 @@ struct source {
 struct code_loops {
 	struct known_loop *known;
 	struct source *sources;
+	uint32_t removed; /* sources of which there may still be something in `known` */
 };
+
+#define REMOVED_MAX 256
 
 struct code_loops *code_loops_new(void)
 {
@@ -61,6 +64,23 @@ void code_loops_free(struct code_loops *loops)
 	free(loops);
 }
 
+/* Forgets what is known of processes that have been removed. */
+static void known_sweep(struct code_loops *loops)
+{
+	struct known_loop *known, *next;
+	struct source *source;
+
+	HASH_ITER (hh, loops->known, known, next) {
+		HASH_FIND(hh, loops->sources, &known->place.index, sizeof(known->place.index),
+			  source);
+		if (source)
+			continue;
+		HASH_DEL(loops->known, known);
+		free(known);
+	}
+	loops->removed = 0;
+}
+
 int code_loops_add_process(struct code_loops *loops, uint32_t index, const struct process *process,
 			   const struct python_layout *layout)
 {
@@ -77,6 +97,20 @@ int code_loops_add_process(struct code_loops *loops, uint32_t index, const struc
 	source->process = *process;
 	source->layout = *layout;
 	return 0;
+}
+
+void code_loops_remove_process(struct code_loops *loops, uint32_t index)
+{
+	struct source *source;
+
+	HASH_FIND(hh, loops->sources, &index, sizeof(index), source);
+	if (!source)
+		return;
+	HASH_DEL(loops->sources, source);
+	free(source);
+	loops->removed++;
+	if (loops->removed >= REMOVED_MAX)
+		known_sweep(loops);
 }
 
 /* Where the bytecode lies, and its bytes: in the code object, or up to 3.10 in one of its own. */

@@ -22,6 +22,9 @@ void code_loops_free(struct code_loops *loops);
 int code_loops_add_process(struct code_loops *loops, uint32_t index, const struct process *process,
 			   const struct python_layout *layout);
 
+/* Nothing will be asked of it any more. */
+void code_loops_remove_process(struct code_loops *loops, uint32_t index);
+
 /* Stores the answer: no, where it cannot be known. Returns 0 or -ENOMEM. */
 int code_loops_find(struct code_loops *loops, uint32_t index, const struct python_frame *frame,
 		    bool *in_loop);

@@ -57,7 +57,10 @@ struct codes {
 	struct code *all;
 	struct pending_lines *pending;
 	struct process_format *formats;
+	uint32_t removed; /* processes of which there may still be code objects */
 };
+
+#define REMOVED_MAX 256
 
 struct codes *codes_new(struct profile *profile, uint64_t lost[LOSS_COUNT])
 {
@@ -127,6 +130,47 @@ int codes_add_process(struct codes *codes, uint32_t process, uint32_t line_forma
 	}
 	format->line_format = line_format;
 	return 0;
+}
+
+static struct process_format *format_find(const struct codes *codes, uint32_t process)
+{
+	struct process_format *format;
+
+	HASH_FIND(hh, codes->formats, &process, sizeof(process), format);
+	return format;
+}
+
+/* Forgets the code objects of processes that have been removed. */
+static void codes_sweep(struct codes *codes)
+{
+	struct pending_lines *pending, *next_pending;
+	struct code *code, *next;
+
+	HASH_ITER (hh, codes->all, code, next) {
+		if (format_find(codes, code->key.process))
+			continue;
+		HASH_DEL(codes->all, code);
+		code_forget(code);
+		free(code);
+	}
+	HASH_ITER (hh, codes->pending, pending, next_pending) {
+		if (!format_find(codes, pending->key.process))
+			pending_free(codes, pending);
+	}
+	codes->removed = 0;
+}
+
+void codes_remove_process(struct codes *codes, uint32_t process)
+{
+	struct process_format *format = format_find(codes, process);
+
+	if (!format)
+		return;
+	HASH_DEL(codes->formats, format);
+	free(format);
+	codes->removed++;
+	if (codes->removed >= REMOVED_MAX)
+		codes_sweep(codes);
 }
 
 static struct pending_lines *pending_find(struct codes *codes, const struct record *head,

@@ -20,6 +20,9 @@ void codes_free(struct codes *codes);
 /* Says how the line tables of a process (struct record.process) are to be read. 0 or -ENOMEM. */
 int codes_add_process(struct codes *codes, uint32_t process, uint32_t line_format);
 
+/* Forgets a process, of which nothing will be asked any more. */
+void codes_remove_process(struct codes *codes, uint32_t process);
+
 /* Take a record; `bytes` is what was received. Return 0, -EINVAL: not a valid one, or -ENOMEM. */
 int codes_add_lines(struct codes *codes, const struct lines_record *record, size_t bytes);
 int codes_add(struct codes *codes, const struct code_record *record, size_t bytes);

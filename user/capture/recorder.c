@@ -45,7 +45,9 @@ struct recorder {
 	recorder_sample_watcher *watch_sample;
 	recorder_thread_watcher *watch_thread;
 	void *watch_context;
-	int error; /* -ENOMEM: something could not be kept */
+	bool *left_out; /* by process of the profile; NULL: none */
+	uint32_t left_out_count;
+	int error;      /* -ENOMEM: something could not be kept */
 };
 
 struct recorder *recorder_new(struct profile *profile)
@@ -86,6 +88,7 @@ void recorder_free(struct recorder *recorder)
 	code_loops_free(recorder->loops);
 	estimates_free(recorder->estimates);
 	listeners_free(recorder->listeners);
+	free(recorder->left_out);
 	free(recorder);
 }
 
@@ -137,6 +140,30 @@ void recorder_remove_process(struct recorder *recorder, uint32_t index)
 	free(number);
 	codes_remove_process(recorder->stacks.codes, index);
 	code_loops_remove_process(recorder->loops, index);
+}
+
+void recorder_leave_out(struct recorder *recorder, uint32_t number)
+{
+	uint32_t count = recorder->profile->process_count;
+
+	if (number >= recorder->left_out_count) {
+		bool *grown = realloc(recorder->left_out, 2UL * count * sizeof(bool));
+
+		if (!grown) {
+			recorder->error = -ENOMEM;
+			return;
+		}
+		memset(grown + recorder->left_out_count, 0,
+		       (2UL * count - recorder->left_out_count) * sizeof(bool));
+		recorder->left_out = grown;
+		recorder->left_out_count = 2 * count;
+	}
+	recorder->left_out[number] = true;
+}
+
+const bool *recorder_left_out(const struct recorder *recorder)
+{
+	return recorder->left_out;
 }
 
 void recorder_name_kernel(struct recorder *recorder, kernel_namer *namer, void *context)

@@ -72,6 +72,12 @@ int recorder_finish(struct recorder *recorder, uint64_t start_ns);
 /* Forgets a process, of which nothing will come any more. */
 void recorder_remove_process(struct recorder *recorder, uint32_t index);
 
+/* Has nothing of a process, by its number in profile->processes, in the profile. */
+void recorder_leave_out(struct recorder *recorder, uint32_t number);
+
+/* By process of the profile: those that are left out. NULL: none is. */
+const bool *recorder_left_out(const struct recorder *recorder);
+
 /* Called with each record that tells of a process: it has begun, runs another program, has ended. */
 typedef void recorder_event(void *context, const struct process_record *record);
 void recorder_on_event(struct recorder *recorder, recorder_event *event, void *context);

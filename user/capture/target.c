@@ -46,13 +46,15 @@ void probed_files_free(struct probed_files *files)
 	free(files);
 }
 
-int target_inspect(struct target *target, struct interpreter *interpreter, int64_t deadline_ms)
+int target_inspect(const struct target_world *world, struct target *target,
+		   struct interpreter *interpreter, int64_t deadline_ms)
 {
 	const struct timespec pause = {.tv_nsec = RETRY_MS * 1000000};
 	int error;
 
 	for (;;) {
-		error = interpreter_inspect(&target->process, interpreter, &target->last);
+		error = interpreter_inspect_known(world->programs, &target->process, interpreter,
+						  &target->last);
 		if (error != -EAGAIN || clock_now_ms() >= deadline_ms)
 			return error;
 		nanosleep(&pause, NULL);
@@ -171,6 +173,17 @@ static void config_fill(const struct interpreter *interpreter, struct process_co
 	}
 }
 
+/* Whether the file is the one that the process was started from. */
+static bool file_is_program(const struct target *target, const char *file)
+{
+	struct stat program, other;
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/%d/exe", (int)target->process.pid);
+	return !stat(path, &program) && !stat(file, &other) && program.st_dev == other.st_dev &&
+	       program.st_ino == other.st_ino;
+}
+
 int target_configure(const struct target_world *world, struct target *target,
 		     const struct interpreter *interpreter)
 {
@@ -189,6 +202,7 @@ int target_configure(const struct target_world *world, struct target *target,
 	}
 	error = target_describe(world, target, python);
 	target->python = interpreter != NULL;
+	target->own_program = interpreter && file_is_program(target, interpreter->file);
 	return error ? error : target_register(world, target, NULL);
 }
 
@@ -223,6 +237,62 @@ int target_exec(const struct target_world *world, struct target *target)
 	error = target_describe(world, target, "");
 	target->python = false;
 	return error ? error : target_register(world, target, NULL);
+}
+
+/* Adds to each address that is known. */
+static void config_move(struct process_config *config, uint64_t by)
+{
+	__u64 *const addresses[] = {&config->runtime,      &config->code_type,
+				    &config->text_start,    &config->text_end,
+				    &config->loop_start[0], &config->loop_start[1],
+				    &config->loop_end[0],   &config->loop_end[1]};
+	size_t i;
+
+	for (i = 0; i < sizeof(addresses) / sizeof(addresses[0]); i++)
+		if (*addresses[i])
+			*addresses[i] += by;
+}
+
+int target_exec_known(const struct target_world *world, struct target *target,
+		      const struct process_config *config, const char *python,
+		      const struct collection_watch *collections, uint64_t start_code)
+{
+	uint32_t flags = target->config.flags;
+	int error;
+
+	target->config = *config;
+	config_move(&target->config, start_code);
+	target->config.index = target->index;
+	target->config.flags = flags;
+	target->collections = (struct collection_watch){.source = collections->source};
+	if (collections->source == GC_USDT)
+		session_begin_gc(world->session, (uint32_t)target->process.pid);
+	error = target_describe(world, target, python);
+	target->python = true;
+	return error ? error : target_register(world, target, NULL);
+}
+
+int target_program(const struct target *target, struct program_config *config)
+{
+	uint64_t start_code;
+	int error;
+
+	if (!target->own_program || target->config.identity != IDENTITY_FREED)
+		return -ENOENT;
+	error = process_start_code(&target->process, &start_code);
+	if (error)
+		return error;
+	*config = (struct program_config){.verdict = FOLLOW_PYTHON, .process = target->config};
+	config_move(&config->process, 0 - start_code);
+	return 0;
+}
+
+void target_drop(const struct target_world *world, struct target *target)
+{
+	session_forget_process(world->session, (uint32_t)target->process.pid, true);
+	if (target->described)
+		recorder_leave_out(world->recorder, target->profile_process);
+	target->described = false;
 }
 
 void target_finish(const struct target_world *world, struct target *target)

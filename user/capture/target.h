@@ -16,6 +16,7 @@
 #include "error.h"
 #include "profile/profile.h"
 #include "python/interpreter.h"
+#include "python/programs.h"
 #include "target/process.h"
 
 /* What to do with a process in which no interpreter is found. */
@@ -31,6 +32,7 @@ struct target_world {
 	struct recorder *recorder;
 	struct session *session;
 	struct unwinder *unwinder; /* NULL: without native stacks */
+	struct programs *programs;
 	struct probed_files *probed; /* NULL: probes are put into each process for itself */
 	uint32_t flags;              /* enum process_flags of those taken on */
 };
@@ -41,7 +43,7 @@ struct target {
 	uint32_t profile_process; /* of the profile, once described */
 	bool described;
 	bool python;
-	bool ended;
+	bool own_program;         /* its interpreter is in the file that it runs */
 	enum target_mode mode;
 	struct collection_watch collections;
 	struct process_config config; /* as the kernel side has it, or is to get it */
@@ -57,7 +59,8 @@ struct target {
  * Finds the interpreter, and waits until `deadline_ms` (CLOCK_MONOTONIC) for one that is being
  * started. Errors as interpreter_inspect(), with its sentence in target->last.
  */
-int target_inspect(struct target *target, struct interpreter *interpreter, int64_t deadline_ms);
+int target_inspect(const struct target_world *world, struct target *target,
+		   struct interpreter *interpreter, int64_t deadline_ms);
 
 /*
  * Describes the program that the process runs now, with this interpreter or NULL, to everybody but
@@ -72,6 +75,23 @@ int target_fork(const struct target_world *world, struct target *target,
 
 /* The process runs another program, of which nothing is known yet but its index. 0 or -errno. */
 int target_exec(const struct target_world *world, struct target *target);
+
+/*
+ * The same of a program that was seen before: what the kernel side has made of `config`, whose
+ * addresses are counted from start_code.
+ */
+int target_exec_known(const struct target_world *world, struct target *target,
+		      const struct process_config *config, const char *python,
+		      const struct collection_watch *collections, uint64_t start_code);
+
+/*
+ * Stores what is known of the target as that of its program, if the program is the interpreter's
+ * own file. Returns 0 or -ENOENT: it is not.
+ */
+int target_program(const struct target *target, struct program_config *config);
+
+/* It has no Python: what was recorded of it is left out of the profile. */
+void target_drop(const struct target_world *world, struct target *target);
 
 /* Adds to the profile what is known only at the end: garbage collections. */
 void target_finish(const struct target_world *world, struct target *target);

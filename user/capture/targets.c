@@ -2,6 +2,7 @@
 /* Owns the set of recorded processes; see targets.h. */
 #include "capture/targets.h"
 
+#include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
 #include <inttypes.h>
@@ -12,28 +13,40 @@
 #include "capture/unwinder.h"
 #include "clock.h"
 
-#define START_WAIT_MS 2000 /* for an interpreter that is being started */
-#define RETRY_MS      5    /* while an interpreter is being started */
-#define LATE_RETRY_MS 250  /* for a program that may load one later */
+#define START_WAIT_MS 2000  /* for an interpreter that is being started */
+#define RETRY_MS      5     /* while an interpreter is being started */
+#define LATE_RETRY_MS 250   /* for a program that may load one later, */
+#define LATE_MS       10000 /* for so long; then only when it maps more code */
+
+/* A program that followed processes have run, and that is an interpreter itself. */
+struct known_program {
+	struct program_key key;
+	struct program_config config;
+	uint32_t python; /* string of the profile */
+	struct collection_watch collections;
+	UT_hash_handle hh;
+};
 
 struct targets {
 	struct target_world world;
-	struct target *all;   /* by PID; the newest of each */
-	struct target *ended; /* the same, of those whose end has been told */
-	uint32_t count;
+	struct target *all;     /* by PID */
+	struct known_program *known;
 	uint32_t next_index;
-	int64_t retry_ms; /* the earliest of all; 0: none */
+	int64_t retry_ms; /* the earliest of all targets'; 0: none */
 	bool begun;
+	uint32_t notice_count;
 	char notices[4096];
 };
 
-/* Adds the line `process PID: TEXT`. */
+/* Adds the line `process PID: TEXT`; what finds no room is counted. */
 static void notice_add(struct targets *targets, pid_t pid, const char *text)
 {
 	size_t used = strlen(targets->notices);
 
-	snprintf(targets->notices + used, sizeof(targets->notices) - used, "process %d: %s\n",
-		 (int)pid, text);
+	targets->notice_count++;
+	if (used + strlen(text) + 64 < sizeof(targets->notices))
+		snprintf(targets->notices + used, sizeof(targets->notices) - used,
+			 "process %d: %s\n", (int)pid, text);
 }
 
 static struct target *target_find(const struct targets *targets, pid_t pid)
@@ -54,6 +67,7 @@ static void target_retry(struct targets *targets, struct target *target, int64_t
 
 static void target_remove(struct targets *targets, struct target *target)
 {
+	target_finish(&targets->world, target);
 	HASH_DEL(targets->all, target);
 	recorder_remove_process(targets->world.recorder, target->index);
 	if (targets->world.unwinder)
@@ -62,5 +76,392 @@ static void target_remove(struct targets *targets, struct target *target)
 	free(target);
 }
 
+/* NULL: no memory. */
+static struct target *target_append(struct targets *targets, pid_t pid, uint32_t index)
+{
+	struct target *target = target_find(targets, pid);
+
+	if (target) /* its end was not told, since the ring was full */
+		target_remove(targets, target);
+	target = calloc(1, sizeof(*target));
+	if (!target)
+		return NULL;
+	target->process = (struct process){.pid = pid, .pidfd = -1};
+	target->index = index;
+	target->mode = TARGET_ONLY_PYTHON;
+	target->config.flags = targets->world.flags;
+	HASH_ADD(hh, targets->all, process.pid, sizeof(target->process.pid), target);
+	return target;
+}
+
+static struct known_program *known_find(const struct targets *targets,
+					const struct program_key *key)
+{
+	struct known_program *known;
+
+	HASH_FIND(hh, targets->known, key, sizeof(*key), known);
+	return known;
+}
+
+/* The process has been taken on by the kernel side, as a child of one that is known. */
+static void event_fork(struct targets *targets, const struct process_record *record)
+{
+	struct target *parent = target_find(targets, (pid_t)record->parent), *target;
+	int error;
+
+	if (!parent || parent->index != record->previous)
+		return;
+	target = target_append(targets, (pid_t)record->head.pid, record->head.process);
+	error = target ? target_fork(&targets->world, target, parent) : -ENOMEM;
+	if (error)
+		notice_add(targets, (pid_t)record->head.pid, strerror(-error));
+	else if (parent->retry_ms)
+		target_retry(targets, target, parent->retry_ms);
+}
+
+/* The kernel side has recorded the program from its first instruction on. */
+static int target_use_known(struct targets *targets, struct target *target,
+			    const struct known_program *known, uint64_t start_code)
+{
+	return target_exec_known(&targets->world, target, &known->config.process,
+				 targets->world.profile->strings[known->python],
+				 &known->collections, start_code);
+}
+
+/* Records of the new program may follow at once, and get a process of the profile to go to. */
+static void target_change(struct targets *targets, struct target *target,
+			  const struct process_record *record)
+{
+	const struct known_program *known = known_find(targets, &record->program);
+	int64_t now = clock_now_ms();
+	int error;
+
+	if (target->python && target->mode != TARGET_ONLY_PYTHON)
+		notice_add(targets, target->process.pid,
+			   "ran another program during the recording");
+	target_finish(&targets->world, target);
+	recorder_remove_process(targets->world.recorder, target->index);
+	target->index = record->head.process;
+	target->program = record->program;
+	free(target->command);
+	target->command = NULL;
+	process_command_parse(record->arguments, record->arguments_bytes, "", &target->command);
+	if (known && record->verdict == FOLLOW_PYTHON)
+		error = target_use_known(targets, target, known, record->start_code);
+	else
+		error = target_exec(&targets->world, target);
+	if (error)
+		notice_add(targets, target->process.pid, strerror(-error));
+	target->patient_ms = now + START_WAIT_MS;
+	if (!target->python)
+		target_retry(targets, target, now);
+}
+
+static void event_exec(struct targets *targets, const struct process_record *record)
+{
+	pid_t pid = (pid_t)record->head.pid;
+	struct target *target = target_find(targets, pid);
+
+	if (target && record->passed_over) {
+		target_remove(targets, target);
+		return;
+	}
+	if (!target && targets->world.flags)
+		target = target_append(targets, pid, record->head.process);
+	if (target)
+		target_change(targets, target, record);
+}
+
+/* Something has befallen a process. */
+static void targets_handle(void *context, const struct process_record *record)
+{
+	struct targets *targets = context;
+	struct target *target = target_find(targets, (pid_t)record->head.pid);
+	struct error error;
+
+	switch (record->head.kind) {
+	case RECORD_FORK:
+		event_fork(targets, record);
+		break;
+	case RECORD_EXEC:
+		event_exec(targets, record);
+		break;
+	case RECORD_MAPPINGS:
+		if (target && targets->world.unwinder)
+			unwinder_update(targets->world.unwinder, target->process.pid);
+		if (target && !target->python)
+			target_retry(targets, target, clock_now_ms());
+		break;
+	case RECORD_EXIT:
+		if (target && target->index == record->head.process)
+			target_remove(targets, target);
+		break;
+	case RECORD_JOIN:
+		targets_add(targets, (pid_t)record->head.pid, TARGET_ONLY_PYTHON, &error);
+		break;
+	}
+}
+
 struct targets *targets_new(struct profile *profile, struct recorder *recorder,
-			    struct session *session, struct unwinder *unwinder);
+			    struct session *session, struct unwinder *unwinder)
+{
+	struct targets *targets = calloc(1, sizeof(*targets));
+
+	if (!targets)
+		return NULL;
+	targets->world = (struct target_world){.profile = profile,
+					       .recorder = recorder,
+					       .session = session,
+					       .unwinder = unwinder,
+					       .programs = programs_new()};
+	targets->next_index = 1;
+	recorder_on_event(recorder, targets_handle, targets);
+	return targets;
+}
+
+void targets_free(struct targets *targets)
+{
+	struct target *target, *next_target;
+	struct known_program *known, *next;
+
+	if (!targets)
+		return;
+	HASH_ITER (hh, targets->all, target, next_target) {
+		HASH_DEL(targets->all, target);
+		target_release(target);
+		free(target);
+	}
+	HASH_ITER (hh, targets->known, known, next) {
+		HASH_DEL(targets->known, known);
+		free(known);
+	}
+	probed_files_free(targets->world.probed);
+	programs_free(targets->world.programs);
+	free(targets);
+}
+
+int targets_follow(struct targets *targets)
+{
+	targets->world.probed = probed_files_new();
+	targets->world.flags = PROCESS_FOLLOW;
+	return targets->world.probed ? 0 : -ENOMEM;
+}
+
+int targets_begin(struct targets *targets, struct error *error)
+{
+	struct target *target, *next;
+	int result;
+
+	targets->begun = true;
+	HASH_ITER (hh, targets->all, target, next) {
+		collections_begin(&target->process, &target->collections);
+		result = session_set_process(targets->world.session, (uint32_t)target->process.pid,
+					     &target->config);
+		if (result)
+			return error_set(error, result, "cannot record %d: %s",
+					 (int)target->process.pid, strerror(-result));
+	}
+	return 0;
+}
+
+/* Has the kernel side know what is known of a target now. */
+static int target_tell(struct targets *targets, struct target *target)
+{
+	if (!targets->begun)
+		return 0;
+	return session_set_process(targets->world.session, (uint32_t)target->process.pid,
+				   &target->config);
+}
+
+/* Opens and configures a target that is new; what fails is for the caller to remove. */
+static int target_take(struct targets *targets, struct target *target, enum target_mode mode)
+{
+	struct interpreter interpreter = {0};
+	int64_t patience = mode == TARGET_MUST_BE_PYTHON ? START_WAIT_MS : 0;
+	bool python = mode != TARGET_MAY_BECOME_PYTHON;
+	int result;
+
+	target->mode = mode;
+	result = process_open(target->process.pid, &target->process, &target->last);
+	if (!result && python)
+		result = target_inspect(&targets->world, target, &interpreter,
+					clock_now_ms() + patience);
+	if (result)
+		return result;
+	result = target_configure(&targets->world, target, python ? &interpreter : NULL);
+	interpreter_release(&interpreter);
+	if (!result)
+		result = target_tell(targets, target);
+	if (result)
+		error_set(&target->last, result, "%s", strerror(-result));
+	return result;
+}
+
+int targets_add(struct targets *targets, pid_t pid, enum target_mode mode, struct error *error)
+{
+	struct target *target;
+	int result;
+
+	if (target_find(targets, pid))
+		return 0;
+	target = target_append(targets, pid, targets->next_index++);
+	if (!target)
+		return error_set(error, -ENOMEM, "no memory");
+	result = target_take(targets, target, mode);
+	if (!result)
+		return 0;
+	if (mode == TARGET_ONLY_PYTHON && result == -EAGAIN && !target_configure(
+		    &targets->world, target, NULL) && !target_tell(targets, target)) {
+		target->patient_ms = clock_now_ms() + START_WAIT_MS;
+		target_retry(targets, target, clock_now_ms() + RETRY_MS);
+		return 0;
+	}
+	error_set(error, result, "cannot attach to %d: %s", (int)pid, target->last.text);
+	if (mode == TARGET_ONLY_PYTHON && (result == -ENOTSUP || result == -EPROTO))
+		notice_add(targets, pid, target->last.text);
+	target_remove(targets, target);
+	return result;
+}
+
+/* What the next process of the same program is to begin with. */
+static int program_learn(struct targets *targets, const struct target *target)
+{
+	struct known_program *known = known_find(targets, &target->program);
+	struct program_config config;
+	int error = target_program(target, &config);
+
+	if (error || known)
+		return 0;
+	known = calloc(1, sizeof(*known));
+	if (!known)
+		return -ENOMEM;
+	known->key = target->program;
+	known->config = config;
+	known->collections = target->collections;
+	known->python =
+		targets->world.profile->processes[target->profile_process].python;
+	HASH_ADD(hh, targets->known, key, sizeof(known->key), known);
+	return session_set_program(targets->world.session, &known->key, &config);
+}
+
+/* The target has no Python by now: whether it is to be looked at again, and when. */
+static void target_wait(struct targets *targets, struct target *target, int error)
+{
+	int64_t now = clock_now_ms();
+	struct program_config pass = {.verdict = FOLLOW_PASS};
+	char path[64];
+
+	if (error == -EAGAIN || (now < target->patient_ms && error != -ENOTSUP)) {
+		target_retry(targets, target, now + RETRY_MS);
+	}
+	if (target->mode != TARGET_ONLY_PYTHON) {
+		target_retry(targets, target, now + (error == -EAGAIN ? RETRY_MS : LATE_RETRY_MS));
+		return;
+	}
+	if (error == -ENOTSUP || error == -EPROTO)
+		notice_add(targets, target->process.pid, target->last.text);
+	snprintf(path, sizeof(path), "/proc/%d/exe", (int)target->process.pid);
+	if (error == -ENOEXEC && programs_kind(targets->world.programs, path) == PROGRAM_OTHER) {
+		if (target->program.inode)
+			session_set_program(targets->world.session, &target->program, &pass);
+		target_drop(&targets->world, target);
+		target_remove(targets, target);
+		return;
+	}
+	if (now < target->patient_ms - START_WAIT_MS + LATE_MS)
+		target_retry(targets, target,
+			     now + (now < target->patient_ms ? RETRY_MS : LATE_RETRY_MS));
+}
+
+static void target_look(struct targets *targets, struct target *target)
+{
+	struct interpreter interpreter = {0};
+	int error = 0;
+
+	target->retry_ms = 0;
+	if (!target->process.start_ticks)
+		error = process_open(target->process.pid, &target->process, &target->last);
+	if (!error)
+		error = target_inspect(&targets->world, target, &interpreter, 0);
+	if (error == -ESRCH)
+		return;
+	if (error) {
+		target_wait(targets, target, error);
+		return;
+	}
+	error = target_configure(&targets->world, target, &interpreter);
+	interpreter_release(&interpreter);
+	if (!error)
+		error = target_tell(targets, target);
+	if (!error && target->program.inode)
+		error = program_learn(targets, target);
+	if (error)
+		notice_add(targets, target->process.pid, strerror(-error));
+}
+
+void targets_finish(struct targets *targets)
+{
+	struct target *target, *next;
+
+	HASH_ITER (hh, targets->all, target, next) {
+		target_finish(&targets->world, target);
+	}
+}
+
+void targets_poll(struct targets *targets)
+{
+	struct target *target, *next;
+	int64_t now;
+
+	if (!targets->retry_ms)
+		return;
+	now = clock_now_ms();
+	if (targets->retry_ms > now)
+		return;
+	HASH_ITER (hh, targets->all, target, next) {
+		if (target->retry_ms && target->retry_ms <= now)
+			target_look(targets, target);
+	}
+	targets->retry_ms = 0;
+	HASH_ITER (hh, targets->all, target, next) {
+		if (target->retry_ms)
+			target_retry(targets, target, target->retry_ms);
+	}
+}
+
+int targets_poll_timeout(const struct targets *targets)
+{
+	int64_t left = targets->retry_ms - clock_now_ms();
+
+	if (!targets->retry_ms)
+		return -1;
+	return left > 0 ? (int)left : 0;
+}
+
+bool targets_alive(const struct targets *targets)
+{
+	const struct target *target;
+
+	if (targets->world.flags)
+		return targets->all != NULL;
+	for (target = targets->all; target; target = target->hh.next)
+		if (process_alive(&target->process))
+			return true;
+	return false;
+}
+
+bool targets_any_python(const struct targets *targets)
+{
+	const struct profile *profile = targets->world.profile;
+	uint32_t i;
+
+	for (i = 0; i < profile->process_count; i++)
+		if (profile->processes[i].python)
+			return true;
+	return false;
+}
+
+const char *targets_notices(const struct targets *targets)
+{
+	return targets->notices;
+}

@@ -13,6 +13,12 @@
 #include "native/unwind_table.h"
 #include "path.h"
 
+/* A list of ranges in the kernel, of processes that were forked from each other. */
+struct shared_list {
+	struct range_list list;
+	uint32_t users;
+};
+
 /* A recorded process. */
 struct space {
 	pid_t pid;
@@ -20,7 +26,7 @@ struct space {
 	struct unwind_range *ranges;
 	uint32_t range_count;
 	uint64_t executable_pages; /* as the kernel counts them in mm->exec_vm */
-	struct range_list list;    /* as the kernel has it */
+	struct shared_list *list;  /* as the kernel has it; NULL: none */
 	bool changed;              /* its mappings are to be read */
 	bool incomplete;           /* a table was made since the list was written */
 	UT_hash_handle hh;
@@ -52,10 +58,18 @@ struct unwinder *unwinder_new(struct session *session, struct modules *modules)
 	return NULL;
 }
 
+static void list_release(struct unwinder *unwinder, struct shared_list *list)
+{
+	if (!list || --list->users)
+		return;
+	range_lists_give(unwinder->lists, &list->list);
+	free(list);
+}
+
 static void space_free(struct unwinder *unwinder, struct space *space)
 {
 	HASH_DEL(unwinder->spaces, space);
-	range_lists_give(unwinder->lists, &space->list);
+	list_release(unwinder, space->list);
 	free(space->ranges);
 	free(space);
 }
@@ -95,6 +109,43 @@ int unwinder_add(struct unwinder *unwinder, const struct process *process)
 	space->process = *process;
 	space->changed = true;
 	unwinder->work = true;
+	return 0;
+}
+
+/* Whether the kernel side has the process' ranges in this list. */
+static bool list_is_used(const struct unwinder *unwinder, pid_t pid,
+			 const struct shared_list *list)
+{
+	struct unwind_place place;
+
+	return list && !session_get_ranges(unwinder->session, (uint32_t)pid, &place) &&
+	       place.chunk == list->list.place.chunk && place.block == list->list.place.block;
+}
+
+int unwinder_fork(struct unwinder *unwinder, pid_t parent, const struct process *process)
+{
+	const struct space *from = space_find(unwinder, parent);
+	struct space *space;
+	int error = unwinder_add(unwinder, process);
+
+	if (error || !from)
+		return error;
+	space = space_find(unwinder, process->pid);
+	if (from->changed || !list_is_used(unwinder, process->pid, from->list))
+		return 0;
+	free(space->ranges);
+	space->range_count = 0;
+	space->ranges = calloc(from->range_count + 1UL, sizeof(*space->ranges));
+	if (!space->ranges)
+		return -ENOMEM;
+	memcpy(space->ranges, from->ranges, from->range_count * sizeof(*space->ranges));
+	space->range_count = from->range_count;
+	space->executable_pages = from->executable_pages;
+	list_release(unwinder, space->list);
+	space->list = from->list;
+	space->list->users++;
+	space->changed = false;
+	space->incomplete = from->incomplete;
 	return 0;
 }
 
@@ -194,9 +245,13 @@ static int space_read(struct unwinder *unwinder, struct space *space)
 /* Tells the kernel side of the ranges, with the tables that there are by now. */
 static int space_publish(struct unwinder *unwinder, struct space *space)
 {
-	struct range_list list;
+	struct shared_list *list = calloc(1, sizeof(*list));
 	uint32_t i;
 	int error;
+
+	if (!list)
+		return -ENOMEM;
+	list->users = 1;
 
 	for (i = 0; i < space->range_count; i++) {
 		const struct module *module =
@@ -207,12 +262,14 @@ static int space_publish(struct unwinder *unwinder, struct space *space)
 		space->ranges[i].chunk = (uint16_t)module->place.chunk;
 		space->ranges[i].block = module->place.block;
 	}
-	error = range_lists_take(unwinder->lists, space->ranges, space->range_count, &list);
-	if (error)
+	error = range_lists_take(unwinder->lists, space->ranges, space->range_count, &list->list);
+	if (error) {
+		free(list);
 		return error;
-	error = session_set_ranges(unwinder->session, (uint32_t)space->pid, list.place,
+	}
+	error = session_set_ranges(unwinder->session, (uint32_t)space->pid, list->list.place,
 				   space->range_count, space->executable_pages);
-	range_lists_give(unwinder->lists, error ? &list : &space->list);
+	list_release(unwinder, error ? list : space->list);
 	if (!error)
 		space->list = list;
 	return error;

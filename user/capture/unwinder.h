@@ -25,6 +25,12 @@ void unwinder_free(struct unwinder *unwinder);
 /* Takes a process on; *process is copied, but must not be closed before. 0 or -ENOMEM. */
 int unwinder_add(struct unwinder *unwinder, const struct process *process);
 
+/*
+ * The same of a process that has just been forked from `parent`, and maps what that maps: the kernel
+ * side has given it the parent's ranges.
+ */
+int unwinder_fork(struct unwinder *unwinder, pid_t parent, const struct process *process);
+
 /* What the process maps has changed, or the program that it runs; it has ended. */
 void unwinder_update(struct unwinder *unwinder, pid_t pid);
 void unwinder_remove(struct unwinder *unwinder, pid_t pid);

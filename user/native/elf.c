@@ -89,6 +89,32 @@ static int open_same(const char *path, const struct mapping *mapping, struct elf
 	return 0;
 }
 
+/* The same of a path that is not opened: its stat(). */
+static int stat_same(const char *path, const struct mapping *mapping, struct stat *status)
+{
+	if (stat(path, status))
+		return -errno;
+	return status->st_ino == mapping->inode ? 0 : -ESTALE;
+}
+
+int mapping_file_path(const struct process *process, const struct mapping *mapping, char *path,
+		      size_t size, struct stat *status)
+{
+	int length = snprintf(path, size, "/proc/%d/map_files/%" PRIx64 "-%" PRIx64, process->pid,
+			      mapping->start, mapping->end);
+	int error;
+
+	if (length < 0 || (size_t)length >= size)
+		return -ENAMETOOLONG;
+	if (!stat(path, status))
+		return 0;
+	snprintf(path, size, "/proc/%d/exe", process->pid);
+	if (!stat_same(path, mapping, status))
+		return 0;
+	error = process_root_path(process, mapping->path, path, size);
+	return error ? error : stat_same(path, mapping, status);
+}
+
 int elf_file_open_mapping(const struct process *process, const struct mapping *mapping,
 			  struct elf_file *file)
 {
@@ -215,13 +241,17 @@ int elf_section_find(const struct elf_file *file, const char *name, uint64_t *va
 	return -ENOENT;
 }
 
-int elf_soname(const struct elf_file *file, char *buffer, size_t size)
+/*
+ * Hands the texts of all entries of one tag in the dynamic section to `visit`, until that returns
+ * something else than -ENOENT. A string that the file does not have is -EINVAL.
+ */
+static int dynamic_visit(Elf *elf, GElf_Sxword tag, int (*visit)(const char *text, void *context),
+			 void *context)
 {
-	Elf *elf = elf_of(file);
 	GElf_Shdr header;
+	GElf_Dyn entry;
 	Elf_Scn *section = section_of_type(elf, SHT_DYNAMIC, &header);
 	Elf_Data *data;
-	GElf_Dyn entry;
 
 	if (!section)
 		return -ENOENT;
@@ -229,19 +259,49 @@ int elf_soname(const struct elf_file *file, char *buffer, size_t size)
 	if (!data)
 		return -EINVAL;
 	for (int i = 0; gelf_getdyn(data, i, &entry) && entry.d_tag != DT_NULL; i++) {
-		const char *name;
+		const char *text;
+		int result;
 
-		if (entry.d_tag != DT_SONAME)
+		if (entry.d_tag != tag)
 			continue;
-		name = elf_strptr(elf, header.sh_link, entry.d_un.d_val);
-		if (!name)
-			return -EINVAL;
-		if (strlen(name) >= size)
-			return -ENOSPC;
-		strcpy(buffer, name);
-		return 0;
+		text = elf_strptr(elf, header.sh_link, entry.d_un.d_val);
+		result = text ? visit(text, context) : -EINVAL;
+		if (result != -ENOENT)
+			return result;
 	}
 	return -ENOENT;
+}
+
+struct text_buffer {
+	char *bytes;
+	size_t size;
+};
+
+static int soname_copy(const char *text, void *context)
+{
+	struct text_buffer *buffer = context;
+
+	if (strlen(text) >= buffer->size)
+		return -ENOSPC;
+	strcpy(buffer->bytes, text);
+	return 0;
+}
+
+int elf_soname(const struct elf_file *file, char *buffer, size_t size)
+{
+	struct text_buffer to = {.bytes = buffer, .size = size};
+
+	return dynamic_visit(elf_of(file), DT_SONAME, soname_copy, &to);
+}
+
+static int needed_compare(const char *text, void *context)
+{
+	return strncmp(text, context, strlen(context)) ? -ENOENT : 0;
+}
+
+bool elf_needs(const struct elf_file *file, const char *start)
+{
+	return !dynamic_visit(elf_of(file), DT_NEEDED, needed_compare, (void *)start);
 }
 
 /* Looks for the build-id in one block of notes. */

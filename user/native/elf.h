@@ -11,8 +11,10 @@
 #ifndef PYEBPF_ELF_H
 #define PYEBPF_ELF_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/stat.h>
 
 #include "target/maps.h"
 #include "target/process.h"
@@ -50,7 +52,14 @@ int elf_file_open(const char *path, struct elf_file *file);
 int elf_file_open_mapping(const struct process *process, const struct mapping *mapping,
 			  struct elf_file *file);
 
-/* Releases what the two above got. A zeroed struct is left alone. */
+/*
+ * Writes the path by which elf_file_open_mapping() opens a file, and its stat(), without opening
+ * it. Returns 0, -ESTALE as above, or -errno.
+ */
+int mapping_file_path(const struct process *process, const struct mapping *mapping, char *path,
+		      size_t size, struct stat *status);
+
+/* Releases what elf_file_open() and elf_file_open_mapping() got. A zeroed struct is left alone. */
 void elf_file_close(struct elf_file *file);
 
 /*
@@ -69,6 +78,9 @@ int elf_section_find(const struct elf_file *file, const char *name, uint64_t *va
 
 /* Copies DT_SONAME. Returns 0, -ENOENT, -EINVAL, or -ENOSPC when it is longer than the buffer. */
 int elf_soname(const struct elf_file *file, char *buffer, size_t size);
+
+/* Whether a library is needed (DT_NEEDED) whose name begins with `start`. */
+bool elf_needs(const struct elf_file *file, const char *start);
 
 /* Copies the build-id, at most ELF_BUILD_ID_MAX bytes. Returns its length, -ENOENT or -EINVAL. */
 int elf_build_id(const struct elf_file *file, uint8_t buffer[ELF_BUILD_ID_MAX]);

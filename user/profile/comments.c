@@ -113,7 +113,16 @@ static json_t *thread_states(const struct profile_thread *thread)
 	return states;
 }
 
-/* The process, with what is known of its garbage collections. */
+/* Adds a string that is not "". Returns the object; NULL: no memory, and it is released. */
+static json_t *object_add_string(json_t *object, const char *key, const char *text)
+{
+	if (!object || !*text || !json_object_set_new(object, key, json_string(text)))
+		return object;
+	json_decref(object);
+	return NULL;
+}
+
+/* The process, with what is known of its container and its garbage collections. */
 static json_t *process_object(const struct profile *profile, const struct profile_process *process)
 {
 	const struct profile_gc *gc = &process->gc;
@@ -122,6 +131,8 @@ static json_t *process_object(const struct profile *profile, const struct profil
 				   profile->strings[process->python]);
 	json_t *part;
 
+	object = object_add_string(object, "container", profile->strings[process->container]);
+	object = object_add_string(object, "cgroup", profile->strings[process->cgroup]);
 	if (!object || gc->source == GC_UNKNOWN)
 		return object;
 	part = json_pack("{s:s,s:[I,I,I],s:I,s:I,s:b,s:b}", "by", gc_source_name(gc->source),
@@ -316,13 +327,13 @@ static int gc_read(struct profile_gc *gc, json_t *object)
 static int process_read(struct profile *profile, json_t *object)
 {
 	struct profile_process process = {0};
-	const char *command, *python;
+	const char *command, *python, *container = "", *cgroup = "";
 	json_int_t pid;
 	uint32_t id;
 	int result;
 
-	if (json_unpack(object, "{s:I,s:s,s:s}", "pid", &pid, "command", &command, "python",
-			&python) ||
+	if (json_unpack(object, "{s:I,s:s,s:s,s?s,s?s}", "pid", &pid, "command", &command, "python",
+			&python, "container", &container, "cgroup", &cgroup) ||
 	    pid < 0 || pid > UINT32_MAX)
 		return -EINVAL;
 	process.pid = (uint32_t)pid;
@@ -331,6 +342,10 @@ static int process_read(struct profile *profile, json_t *object)
 		result = profile_string(profile, command, &process.command);
 	if (!result)
 		result = profile_string(profile, python, &process.python);
+	if (!result)
+		result = profile_string(profile, container, &process.container);
+	if (!result)
+		result = profile_string(profile, cgroup, &process.cgroup);
 	return result ? result : profile_process(profile, &process, &id);
 }
 

@@ -2,8 +2,8 @@
 /*
  * Owns the part of a recording for which pprof has no fields, as comments of the form
  * `key: value`: first the format with its version, then the facts, the losses (all of them, also
- * the zeroes), the processes in order, with their garbage collections, the threads' exact ledgers,
- * and who exchanges many messages in one call of another, these as JSON objects.
+ * the zeroes), the processes in order, with their containers and garbage collections, the threads'
+ * exact ledgers, and who exchanges many messages in one call of another, these as JSON objects.
  */
 #ifndef PYEBPF_COMMENTS_H
 #define PYEBPF_COMMENTS_H

@@ -132,14 +132,15 @@ static int copy_processes(struct copier *copier)
 	int result = 0;
 
 	for (at = 0; at < copier->from->process_count && !result; at++) {
-		uint32_t *const ids[] = {&copy.command, &copy.python};
+		uint32_t *const ids[] = {&copy.command, &copy.python, &copy.container,
+					 &copy.cgroup};
 
 		if (copier->processes[at] == LEFT_OUT)
 			continue;
 		copy = copier->from->processes[at];
 		if (copier->narrowing->tid)
 			copy.gc = (struct profile_gc){0};
-		result = move_strings(copier, ids, 2);
+		result = move_strings(copier, ids, sizeof(ids) / sizeof(ids[0]));
 		if (!result)
 			result = profile_process(copier->to, &copy, &copier->processes[at]);
 	}

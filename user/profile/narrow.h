@@ -18,6 +18,7 @@ struct narrowing {
 	 * at the outer end of a stack: those further in speak of native frames.
 	 */
 	bool python_only;
+	const bool *left_out; /* by process: not these; NULL: none */
 };
 
 /*

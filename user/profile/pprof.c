@@ -360,6 +360,8 @@ static void labels_make(const struct writer *writer, const struct profile_sample
 		int64_t text;
 	} texts[] = {
 		{WORD_PROCESS, process->command},
+		{WORD_CONTAINER, process->container},
+		{WORD_CGROUP, process->cgroup},
 		{WORD_THREAD, key->thread},
 		{WORD_STATE, word(writer, WORD_STATES + key->state)},
 		{WORD_LEAF,

@@ -22,6 +22,8 @@
 	WORD(PROCESS, "process")             \
 	WORD(PROCESS_INDEX, "process_index") \
 	WORD(PID, "pid")                     \
+	WORD(CONTAINER, "container")         \
+	WORD(CGROUP, "cgroup")               \
 	WORD(THREAD, "thread")               \
 	WORD(TID, "tid")                     \
 	WORD(STATE, "state")                 \

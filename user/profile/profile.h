@@ -125,8 +125,10 @@ struct profile_stack {
 
 struct profile_process {
 	uint32_t pid;
-	uint32_t command; /* string: what a user would call it */
-	uint32_t python;  /* string: "CPython 3.11.2 (/usr/bin/python3.11)"; 0: unknown */
+	uint32_t command;   /* string: what a user would call it */
+	uint32_t python;    /* string: "CPython 3.11.2 (/usr/bin/python3.11)"; 0: unknown */
+	uint32_t container; /* string: its id, or its name where it has none; 0: none */
+	uint32_t cgroup;    /* string: path, "/system.slice/nginx.service"; 0: unknown */
 	struct profile_gc gc;
 };
 

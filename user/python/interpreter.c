@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Owns finding the CPython of a process: the mapped file that defines _PyRuntime, its version, its
- * addresses. The layout comes from offsets.c, its proof from check.c.
+ * addresses. What the file itself says comes from programs.c, the layout from offsets.c, its proof from
+ * check.c.
  */
 #include "python/interpreter.h"
 
@@ -15,10 +16,10 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "native/cfi.h"
 #include "native/elf.h"
 #include "python/check.h"
 #include "python/offsets.h"
+#include "python/programs.h"
 #include "target/maps.h"
 
 #define TYPE_DEALLOC     48         /* offset of PyTypeObject.tp_dealloc, all versions */
@@ -27,71 +28,37 @@
 #define STARTING_SECONDS 2          /* a process this young may still be initialising itself */
 #define DATA_SIZE_MAX    (32 << 20) /* bytes of a module's data that are searched */
 #define VERSION_TEXT_MAX 200        /* bytes of Py_GetVersion()'s text up to the compiler */
+#define MODULES_MAX      8192       /* mapped files that are looked into; no program has as many */
 #define SUPPORTED        "CPython 3.7 to 3.15 are"
+
+/* What is looked into. */
+struct inspection {
+	struct programs *programs; /* NULL: nothing is remembered */
+	const struct process *process;
+	const struct maps *maps;
+	const struct mapping **modules; /* the first executable mapping of each mapped file */
+	size_t count;
+};
 
 /* A file that the process has mapped, and all that is being found out about it. */
 struct module {
 	const struct process *process;
 	const struct maps *maps;
 	const struct mapping *text; /* its first executable mapping */
-	struct elf_file elf;
+	struct program_file file;
 	uint64_t bias;
 };
 
-static int module_open(const struct process *process, const struct maps *maps,
-		       const struct mapping *text, struct module *module)
+/* Where the file's virtual addresses lie. */
+static void module_place(struct module *module)
 {
-	struct module opened = {.process = process, .maps = maps, .text = text};
-	int result = elf_file_open_mapping(process, text, &opened.elf);
-
-	if (result)
-		return result;
-	result = elf_load_bias(&opened.elf, text, &opened.bias);
-	if (result) {
-		elf_file_close(&opened.elf);
-		return result;
-	}
-	*module = opened;
-	return 0;
+	module->bias = module->text->start - module->text->offset + module->file.image->shift;
 }
 
-/* The address of a symbol in the process. */
-static int module_symbol(const struct module *module, const char *name, enum elf_tables tables,
-			 uint64_t *address)
+/* The address in the process of what the file places at `value`; 0: it places it nowhere. */
+static uint64_t module_address(const struct module *module, uint64_t value)
 {
-	struct elf_symbol symbol;
-	int result = elf_symbol_find(&module->elf, name, tables, &symbol);
-
-	if (result)
-		return result;
-	*address = symbol.value + module->bias;
-	return 0;
-}
-
-static bool path_is_python(const char *path)
-{
-	const char *name = strrchr(path, '/');
-
-	return strstr(name ? name : path, "python");
-}
-
-/* _PyRuntime by its symbol, else by the section that holds it from 3.10 on. */
-static int module_runtime(const struct module *module, uint64_t *runtime)
-{
-	uint64_t value, size;
-	int result = module_symbol(module, "_PyRuntime", ELF_DYNAMIC_ONLY, runtime);
-
-	if (!result)
-		return 0;
-	result = elf_section_find(&module->elf, ".PyRuntime", &value, NULL, &size);
-	if (!result && size) {
-		*runtime = value + module->bias;
-		return 0;
-	}
-	/* A table of all symbols is large: looked through only where it promises something. */
-	if (!path_is_python(module->text->path))
-		return -ENOENT;
-	return module_symbol(module, "_PyRuntime", ELF_ALL_SYMBOLS, runtime);
+	return value ? value + module->bias : 0;
 }
 
 /* Whether `at` begins what Py_GetVersion() returns: "3.9.2 (build) \n[compiler", 3.10 on no \n. */
@@ -113,16 +80,19 @@ static bool is_version_text(const char *at, size_t size)
 	return false;
 }
 
-/* Searches a part of the process' memory for its version text; copies the first word of it. */
-static bool version_search(const struct process *process, uint64_t start, uint64_t end,
-			   char *version, size_t size)
+/*
+ * Searches a part of the process' memory for its version text; copies the first word of it. Returns
+ * its address, 0: not found.
+ */
+static uint64_t version_search(const struct process *process, uint64_t start, uint64_t end,
+			       char *version, size_t size)
 {
 	uint64_t length = end - start < DATA_SIZE_MAX ? end - start : DATA_SIZE_MAX;
 	char *data = malloc(length), *at;
-	bool found = false;
+	uint64_t found = 0;
 
 	if (!data)
-		return false;
+		return 0;
 	at = data;
 	if (process_read(process, start, data, length))
 		length = 0;
@@ -131,13 +101,27 @@ static bool version_search(const struct process *process, uint64_t start, uint64
 
 		while (first > data && at - first < 24 && first[-1] > ' ')
 			first--;
-		found = is_version_text(first, length - (size_t)(first - data));
-		if (found)
+		if (is_version_text(first, length - (size_t)(first - data))) {
 			snprintf(version, size, "%.*s", (int)(at - first), first);
+			found = start + (uint64_t)(first - data);
+		}
 		at++;
 	}
 	free(data);
 	return found;
+}
+
+/* The version where another process that maps the file had it: the text is read and checked anew. */
+static bool version_where_known(const struct module *module, char *version, size_t size)
+{
+	uint64_t address = module_address(module, module->file.image->version_text);
+	char text[VERSION_TEXT_MAX + 1] = "";
+
+	if (!address || process_read(module->process, address, text, VERSION_TEXT_MAX) ||
+	    !is_version_text(text, VERSION_TEXT_MAX))
+		return false;
+	snprintf(version, size, "%.*s", (int)strcspn(text, " "), text);
+	return true;
 }
 
 /*
@@ -147,8 +131,10 @@ static bool version_search(const struct process *process, uint64_t start, uint64
 static bool version_from_data(const struct module *module, char *version, size_t size)
 {
 	const struct maps *maps = module->maps;
-	uint64_t end = 0;
+	uint64_t end = 0, found;
 
+	if (version_where_known(module, version, size))
+		return true;
 	for (size_t i = 0; i < maps->count; i++) {
 		const struct mapping *mapping = &maps->entries[i];
 		bool same = mapping_same_file(mapping, module->text);
@@ -157,9 +143,14 @@ static bool version_from_data(const struct module *module, char *version, size_t
 			end = mapping->end;
 		else if (mapping->start != end || mapping->inode || *mapping->path)
 			continue;
-		if (mapping->writable &&
-		    version_search(module->process, mapping->start, mapping->end, version, size))
-			return true;
+		if (!mapping->writable)
+			continue;
+		found = version_search(module->process, mapping->start, mapping->end, version,
+				       size);
+		if (!found)
+			continue;
+		module->file.image->version_text = found - module->bias;
+		return true;
 	}
 	return false;
 }
@@ -190,12 +181,11 @@ static int version_refuse(const char *version, const char *path, struct error *e
 static int layout_of_old(const struct module *module, struct interpreter *found,
 			 struct error *error)
 {
+	uint64_t address = module_address(module, module->file.image->version);
 	unsigned int major = 0, minor = 0;
-	uint64_t address;
 	uint32_t hex;
 
-	if (!module_symbol(module, "Py_Version", ELF_ALL_SYMBOLS, &address) &&
-	    !process_read(module->process, address, &hex, sizeof(hex)))
+	if (address && !process_read(module->process, address, &hex, sizeof(hex)))
 		version_format(hex, found->version, sizeof(found->version));
 	else if (!version_from_data(module, found->version, sizeof(found->version)))
 		return error_set(error, -EAGAIN, "%s has not said its version: it may be starting",
@@ -252,12 +242,29 @@ static bool is_cheap(const uint8_t *instruction)
 
 static const uint8_t branch_target[] = {0xf3, 0x0f, 0x1e, 0xfa}; /* endbr64 */
 
+/* Where a probe on a function at this offset of the file goes; 0: there it would be dear. */
+static uint64_t collector_probe(const struct elf_file *elf, const struct elf_symbol *symbol)
+{
+	uint64_t offset;
+	uint8_t code[8];
+
+	if (symbol->type != STT_FUNC || elf_offset_of(elf, symbol->value, &offset) ||
+	    elf_read(elf, offset, code, sizeof(code)))
+		return 0;
+	if (!memcmp(code, branch_target, sizeof(branch_target))) {
+		offset += sizeof(branch_target);
+		memmove(code, code + sizeof(branch_target), sizeof(code) - sizeof(branch_target));
+	}
+	return is_cheap(code) ? offset : 0;
+}
+
 /*
  * The function that runs a collection (Modules/gcmodule.c, Python/gc.c), static in all versions, so
  * that only the table of all symbols has it, and a compiler may have made others of it. 3.14 has
  * changed it again and again.
  */
-static void collectors_find(const struct module *module, struct interpreter *found)
+static void collectors_look(const struct module *module, uint32_t version,
+			    struct python_image *image)
 {
 	static const struct {
 		uint32_t first, last;
@@ -268,34 +275,62 @@ static void collectors_find(const struct module *module, struct interpreter *fou
 		{PYTHON_VERSION(3, 8), PYTHON_VERSION(3, 8), "collect.constprop.1"},
 		{PYTHON_VERSION(3, 10), PYTHON_VERSION(3, 13), "gc_collect_main"},
 	};
-	uint32_t version = found->layout.version, count = 0, i;
 	struct elf_symbol symbol;
-	uint64_t offset;
-	uint8_t code[8];
+	struct elf_file elf;
+	uint32_t count = 0, i;
 
+	image->collectors_known = true;
+	if (elf_file_open(module->file.path, &elf))
+		return;
 	for (i = 0; i < sizeof(names) / sizeof(*names) && count < COLLECTORS_MAX; i++) {
 		if (version < names[i].first || version > names[i].last ||
-		    elf_symbol_find(&module->elf, names[i].name, ELF_ALL_SYMBOLS, &symbol) ||
-		    symbol.type != STT_FUNC || elf_offset_of(&module->elf, symbol.value, &offset) ||
-		    elf_read(&module->elf, offset, code, sizeof(code)))
+		    elf_symbol_find(&elf, names[i].name, ELF_ALL_SYMBOLS, &symbol))
 			continue;
-		if (!memcmp(code, branch_target, sizeof(branch_target))) {
-			offset += sizeof(branch_target);
-			memmove(code, code + sizeof(branch_target),
-				sizeof(code) - sizeof(branch_target));
-		}
-		if (is_cheap(code))
-			found->collectors[count++] = offset;
+		image->collectors[count] = collector_probe(&elf, &symbol);
+		count += !!image->collectors[count];
 	}
+	elf_file_close(&elf);
+}
+
+static void collectors_find(const struct module *module, struct interpreter *found)
+{
+	struct python_image *image = module->file.image;
+
+	if (!image->collectors_known)
+		collectors_look(module, found->layout.version, image);
+	memcpy(found->collectors, image->collectors, sizeof(found->collectors));
+}
+
+/* Finds out where in the file a probe on the function at `offset` goes. */
+static int dealloc_look(const struct module *module, uint64_t offset, struct python_image *image)
+{
+	struct elf_file elf;
+	uint8_t code[8];
+	int result = elf_file_open(module->file.path, &elf);
+
+	if (result)
+		return result;
+	/* From the file: in memory another probe's breakpoint may lie there. */
+	result = elf_read(&elf, offset, code, sizeof(code));
+	elf_file_close(&elf);
+	if (result)
+		return result;
+	if (!memcmp(code, branch_target, sizeof(branch_target)) &&
+	    is_cheap(code + sizeof(branch_target))) {
+		offset += sizeof(branch_target);
+		memmove(code, code + sizeof(branch_target), sizeof(code) - sizeof(branch_target));
+	}
+	image->dealloc_offset = offset;
+	image->dealloc_cheap = is_cheap(code);
+	return 0;
 }
 
 /* Where to put a probe on the function that frees code objects. Not finding it is no failure. */
 static void code_dealloc_find(const struct module *module, struct interpreter *found)
 {
-	struct code_dealloc *dealloc = &found->code_dealloc;
+	struct python_image *image = module->file.image;
 	const struct mapping *mapping;
-	uint8_t code[8];
-	uint64_t address, offset;
+	uint64_t address;
 
 	if (process_read(module->process, found->code_type + TYPE_DEALLOC, &address,
 			 sizeof(address)))
@@ -303,37 +338,27 @@ static void code_dealloc_find(const struct module *module, struct interpreter *f
 	mapping = maps_find(module->maps, address);
 	if (!mapping || !mapping->executable || !mapping_same_file(mapping, module->text))
 		return;
-	offset = address - mapping->start + mapping->offset;
-	/* From the file: in memory another probe's breakpoint may lie there. */
-	if (elf_read(&module->elf, offset, code, sizeof(code)))
-		return;
-	if (!memcmp(code, branch_target, sizeof(branch_target)) &&
-	    is_cheap(code + sizeof(branch_target))) {
-		offset += sizeof(branch_target);
-		memmove(code, code + sizeof(branch_target), sizeof(code) - sizeof(branch_target));
+	if (image->dealloc != address - module->bias) {
+		if (dealloc_look(module, address - mapping->start + mapping->offset, image))
+			return;
+		image->dealloc = address - module->bias;
 	}
-	*dealloc = (struct code_dealloc){
-		.address = address, .offset = offset, .cheap = is_cheap(code)};
+	found->code_dealloc = (struct code_dealloc){
+		.address = address, .offset = image->dealloc_offset, .cheap = image->dealloc_cheap};
 }
 
 /*
  * Where the interpreter's loop lies: its body and, if the compiler has moved one out, its unlikely
  * part. Not finding it is no failure: native frames of the loop are then shown as such.
  */
-static void loop_find(const struct module *module, struct interpreter *found)
+static void loop_set(const struct module *module, struct interpreter *found)
 {
-	struct cfi_function part;
-	struct elf_symbol symbol;
+	const struct python_image *image = module->file.image;
 
-	if (elf_symbol_find(&module->elf, "_PyEval_EvalFrameDefault", ELF_ALL_SYMBOLS, &symbol) ||
-	    !symbol.size)
-		return;
-	found->loop_start[0] = symbol.value + module->bias;
-	found->loop_end[0] = found->loop_start[0] + symbol.size;
-	if (cfi_find_parts(&module->elf, symbol.value, symbol.value + symbol.size, &part, 1) != 1)
-		return;
-	found->loop_start[1] = part.start + module->bias;
-	found->loop_end[1] = part.end + module->bias;
+	for (int i = 0; i < 2; i++) {
+		found->loop_start[i] = module_address(module, image->loop_start[i]);
+		found->loop_end[i] = module_address(module, image->loop_end[i]);
+	}
 }
 
 /* Whether the process began so short a time ago that half-made objects are to be expected. */
@@ -366,29 +391,30 @@ static int layout_prove(const struct process *process, struct interpreter *found
 	return result == -EPROTO && is_young(process) ? -EAGAIN : result;
 }
 
-/* Fills *found from a module that has _PyRuntime at found->runtime. */
+/* Fills *found from a module that has _PyRuntime. */
 static int interpreter_fill(const struct module *module, struct interpreter *found,
 			    struct error *error)
 {
-	int result = layout_find(module, found, error);
+	const struct python_image *image = module->file.image;
+	int result;
 
+	found->runtime = module_address(module, image->runtime);
+	result = layout_find(module, found, error);
 	if (result)
 		return result;
-	if (module_symbol(module, "PyCode_Type", ELF_ALL_SYMBOLS, &found->code_type))
-		found->code_type = 0;
+	found->code_type = module_address(module, image->code_type);
 	result = layout_prove(module->process, found, error);
 	if (result)
 		return result;
-	if (found->layout.frame_model == FRAME_MODEL_OBJECT &&
-	    module_symbol(module, "PyFrame_Type", ELF_ALL_SYMBOLS, &found->frame_type))
-		found->frame_type = 0;
+	if (found->layout.frame_model == FRAME_MODEL_OBJECT)
+		found->frame_type = module_address(module, image->frame_type);
 	text_range_set(module, found);
 	code_dealloc_find(module, found);
 	collectors_find(module, found);
 	if (found->layout.version < PYTHON_VERSION(3, 11))
-		loop_find(module, found);
+		loop_set(module, found);
 	found->path = strdup(module->text->path);
-	found->file = strdup(module->elf.path);
+	found->file = strdup(module->file.path);
 	if (!found->path || !found->file)
 		return error_set(error, -ENOMEM, "no memory");
 	return 0;
@@ -397,35 +423,26 @@ static int interpreter_fill(const struct module *module, struct interpreter *fou
 /* An interpreter from before _PyRuntime: said by name, so that nobody looks for another reason. */
 static int ancient_refuse(const struct module *module, struct error *error)
 {
-	uint64_t ignored;
 	char version[32];
 
-	if (module_symbol(module, "Py_GetVersion", ELF_DYNAMIC_ONLY, &ignored))
-		return -ENOENT;
 	if (!version_from_data(module, version, sizeof(version)))
 		snprintf(version, sizeof(version), "3.6 or older");
 	return version_refuse(version, module->text->path, error);
 }
 
-/* Looks into one module. -ENOENT: it has no interpreter. */
-static int module_inspect(const struct process *process, const struct maps *maps,
-			  const struct mapping *text, struct interpreter *interpreter,
-			  struct error *error)
+/* Looks into the process with what is known of one of its files. -ENOENT: no interpreter. */
+static int image_inspect(struct module *module, struct interpreter *interpreter,
+			 struct error *error)
 {
 	struct interpreter found = {.version = ""};
-	struct module module;
-	int result = module_open(process, maps, text, &module);
+	int result;
 
-	if (result)
-		return result == -ENOMEM ? result : -ENOENT;
-	result = module_runtime(&module, &found.runtime);
-	if (!result)
-		result = interpreter_fill(&module, &found, error);
-	else if (path_is_python(text->path))
-		result = ancient_refuse(&module, error);
-	else
-		result = -ENOENT;
-	elf_file_close(&module.elf);
+	module_place(module);
+	if (module->file.image->kind == IMAGE_OTHER)
+		return -ENOENT;
+	if (module->file.image->kind == IMAGE_ANCIENT)
+		return ancient_refuse(module, error);
+	result = interpreter_fill(module, &found, error);
 	if (result)
 		interpreter_release(&found);
 	else
@@ -433,33 +450,90 @@ static int module_inspect(const struct process *process, const struct maps *maps
 	return result;
 }
 
-/* Whether this is the first executable mapping of a file. */
-static bool is_module(const struct maps *maps, size_t index)
+static int module_inspect(const struct inspection *inspection, const struct mapping *text,
+			  struct interpreter *interpreter, struct error *error)
 {
-	const struct mapping *mapping = &maps->entries[index];
+	struct module module = {
+		.process = inspection->process, .maps = inspection->maps, .text = text};
+	int result = programs_image(inspection->programs, module.process, text, &module.file);
 
-	if (!mapping->executable || !mapping->inode || *mapping->path != '/')
-		return false;
-	for (size_t i = index; i-- > 0;)
-		if (maps->entries[i].executable && mapping_same_file(&maps->entries[i], mapping))
-			return false;
-	return true;
+	if (result)
+		return result == -ENOMEM ? result : -ENOENT;
+	result = image_inspect(&module, interpreter, error);
+	/* Two files may have been taken for one: the process has the last word. */
+	if (result == -EPROTO && module.file.remembered && programs_image_again(text, &module.file))
+		result = image_inspect(&module, interpreter, error);
+	return result;
 }
 
-/* Looks into all modules whose names do, or do not, speak of Python. */
-static int modules_inspect(const struct process *process, const struct maps *maps, bool named,
-			   struct interpreter *interpreter, struct error *error)
+static int file_compare(const struct mapping *one, const struct mapping *other)
 {
-	for (size_t i = 0; i < maps->count; i++) {
-		int result;
+	if (one->inode != other->inode)
+		return one->inode < other->inode ? -1 : 1;
+	if (one->device_major != other->device_major)
+		return one->device_major < other->device_major ? -1 : 1;
+	if (one->device_minor != other->device_minor)
+		return one->device_minor < other->device_minor ? -1 : 1;
+	return strcmp(one->path, other->path);
+}
 
-		if (path_is_python(maps->entries[i].path) != named || !is_module(maps, i))
-			continue;
-		result = module_inspect(process, maps, &maps->entries[i], interpreter, error);
-		if (result != -ENOENT)
-			return result;
+/* By file, then by address. */
+static int module_compare(const void *left, const void *right)
+{
+	const struct mapping *one = *(const struct mapping *const *)left;
+	const struct mapping *other = *(const struct mapping *const *)right;
+	int order = file_compare(one, other);
+
+	return order ? order : (one > other) - (one < other);
+}
+
+/* The files whose names speak of Python first: one of these it is nearly always. */
+static int module_promise(const void *left, const void *right)
+{
+	const struct mapping *one = *(const struct mapping *const *)left;
+	const struct mapping *other = *(const struct mapping *const *)right;
+	int promise = image_is_named(other->path) - image_is_named(one->path);
+
+	return promise ? promise : (one > other) - (one < other);
+}
+
+/* Collects the first executable mapping of each file, in the order to look into them. */
+static int modules_collect(struct inspection *inspection)
+{
+	const struct maps *maps = inspection->maps;
+	const struct mapping **modules = malloc((maps->count + 1) * sizeof(const void *));
+	size_t mapped = 0, count = 0;
+
+	if (!modules)
+		return -ENOMEM;
+	for (size_t i = 0; i < maps->count; i++) {
+		const struct mapping *mapping = &maps->entries[i];
+
+		if (mapping->executable && mapping->inode && *mapping->path == '/')
+			modules[mapped++] = mapping;
 	}
-	return -ENOENT;
+	qsort(modules, mapped, sizeof(*modules), module_compare);
+	for (size_t i = 0; i < mapped; i++)
+		if (!count || file_compare(modules[count - 1], modules[i]))
+			modules[count++] = modules[i];
+	qsort(modules, count, sizeof(*modules), module_promise);
+	inspection->modules = modules;
+	inspection->count = count < MODULES_MAX ? count : MODULES_MAX;
+	return 0;
+}
+
+static int modules_inspect(struct inspection *inspection, struct interpreter *interpreter,
+			   struct error *error)
+{
+	int result = modules_collect(inspection);
+
+	if (result)
+		return error_set(error, result, "no memory");
+	result = -ENOENT;
+	for (size_t i = 0; result == -ENOENT && i < inspection->count; i++)
+		result = module_inspect(inspection, inspection->modules[i], interpreter, error);
+	free(inspection->modules);
+	return result;
 }
 
 static int not_python(const struct process *process, struct error *error)
@@ -479,22 +553,27 @@ static int not_python(const struct process *process, struct error *error)
 			 path);
 }
 
-int interpreter_inspect(const struct process *process, struct interpreter *interpreter,
-			struct error *error)
+int interpreter_inspect_known(struct programs *programs, const struct process *process,
+			      struct interpreter *interpreter, struct error *error)
 {
 	struct maps maps;
+	struct inspection inspection = {.programs = programs, .process = process, .maps = &maps};
 	int result = maps_read(process, &maps);
 
 	if (result)
 		return error_set(error, result, "cannot read the mappings of process %d: %s",
 				 process->pid, strerror(-result));
-	result = modules_inspect(process, &maps, true, interpreter, error);
-	if (result == -ENOENT)
-		result = modules_inspect(process, &maps, false, interpreter, error);
+	result = modules_inspect(&inspection, interpreter, error);
 	maps_free(&maps);
 	if (result && !process_alive(process))
 		return error_set(error, -ESRCH, "process %d has ended", process->pid);
 	return result == -ENOENT ? not_python(process, error) : result;
+}
+
+int interpreter_inspect(const struct process *process, struct interpreter *interpreter,
+			struct error *error)
+{
+	return interpreter_inspect_known(NULL, process, interpreter, error);
 }
 
 void interpreter_release(struct interpreter *interpreter)

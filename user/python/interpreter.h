@@ -11,6 +11,7 @@
 
 #include "error.h"
 #include "layout.h"
+#include "python/image.h"
 #include "target/process.h"
 
 /* Where code objects are freed: a probe here tells when an address stops being a code object. */
@@ -21,7 +22,6 @@ struct code_dealloc {
 			   * After an endbr64 `offset` is the next instruction's. */
 };
 
-#define COLLECTORS_MAX 2 /* of one function the compiler may have made two */
 
 struct interpreter {
 	struct python_layout layout;
@@ -56,6 +56,12 @@ struct interpreter {
  */
 int interpreter_inspect(const struct process *process, struct interpreter *interpreter,
 			struct error *error);
+
+struct programs;
+
+/* The same with what is known of files, see programs.h: the live process is checked as ever. */
+int interpreter_inspect_known(struct programs *programs, const struct process *process,
+			      struct interpreter *interpreter, struct error *error);
 
 /* Releases the strings of a filled or zeroed struct and zeroes it. */
 void interpreter_release(struct interpreter *interpreter);

@@ -14,19 +14,24 @@
 #include "python/text.h"
 
 #define ARGUMENTS_MAX      64        /* more of them say nothing about the name */
-#define ARGUMENTS_SIZE_MAX (1 << 21) /* bytes; the kernel keeps within ARG_MAX */
-#define NAME_MAX_BYTES     200       /* of a title that a process gave itself */
+#define ARGUMENTS_SIZE_MAX (1 << 16) /* bytes that are read of them */
+#define NAME_MAX_BYTES     200       /* of each part of a name */
 
 struct arguments {
 	const char *items[ARGUMENTS_MAX];
 	size_t count;
 };
 
+/* The last part of a path, with the slashes behind it. */
 static const char *path_basename(const char *path)
 {
-	const char *slash = strrchr(path, '/');
+	const char *end = path + strlen(path);
 
-	return slash && slash[1] ? slash + 1 : path;
+	while (end > path && end[-1] == '/')
+		end--;
+	while (end > path && end[-1] != '/')
+		end--;
+	return *end ? end : path;
 }
 
 /* python, python3, python3.11, python3.13t, python3-dbg; not python3_plugin or pythonista. */
@@ -37,7 +42,7 @@ static bool is_python_name(const char *name)
 	name += 6;
 	while (isdigit((unsigned char)*name) || *name == '.')
 		name++;
-	return !*name || !strcmp(name, "-dbg") || !strcmp(name, "t") || !strcmp(name, "d");
+	return name[strspn(name, "dmtu")] == '\0' || !strcmp(name, "-dbg"); /* kinds of builds */
 }
 
 static bool ends_with(const char *text, const char *end)
@@ -47,28 +52,51 @@ static bool ends_with(const char *text, const char *end)
 	return length > wanted && !strcmp(text + length - wanted, end);
 }
 
-/* Whether an argument names an application object as WSGI and ASGI servers take it. */
-static bool is_application(const char *argument)
+static bool is_identifier_character(char c)
 {
-	const char *colon = strchr(argument, ':');
-
-	if (!colon || colon == argument || !(isalpha((unsigned char)colon[1]) || colon[1] == '_'))
-		return false;
-	for (const char *at = argument; at < colon; at++)
-		if (!isalnum((unsigned char)*at) && *at != '_' && *at != '.')
-			return false;
-	return true;
+	return isalnum((unsigned char)c) || c == '_' || c == '.';
 }
 
-/* The argument after `first` that says best what the command works on, or NULL. */
+/*
+ * Whether an argument names an application object as WSGI and ASGI servers take it: app.main:app,
+ * app:make(). Not localhost:8000, unix:run/app.sock (where a server listens), egg:gunicorn#sync.
+ */
+static bool is_application(const char *argument)
+{
+	const char *colon = strchr(argument, ':'), *at;
+
+	if (!colon || colon == argument || isdigit((unsigned char)*argument) ||
+	    isdigit((unsigned char)colon[1]) || !strncmp(argument, "unix:", 5) ||
+	    !strncmp(argument, "fd:", 3))
+		return false;
+	for (at = argument; at < colon; at++)
+		if (!is_identifier_character(*at))
+			return false;
+	while (is_identifier_character(*++at))
+		;
+	if (at == colon + 1)
+		return false;
+	return !*at || (*at == '(' && at[strlen(at) - 1] == ')');
+}
+
+/* Options that say where an application lies; what is done with it comes elsewhere. */
+static bool names_application(const char *option)
+{
+	return !strcmp(option, "-A") || !strcmp(option, "--app");
+}
+
+/* The argument from `first` (at least 1) on that says best what the command works on, or NULL. */
 static const char *subject_find(const struct arguments *arguments, size_t first)
 {
 	for (size_t i = first; i < arguments->count; i++)
-		if (is_application(arguments->items[i]))
+		if (is_application(arguments->items[i]) &&
+		    !names_application(arguments->items[i - 1]))
 			return arguments->items[i];
 	for (size_t i = first; i < arguments->count; i++) {
 		const char *argument = arguments->items[i];
 
+		if (!*argument)
+			continue;
 		if (*argument != '-')
 			return argument;
 		if (!strchr(argument, '='))
@@ -77,25 +105,86 @@ static const char *subject_find(const struct arguments *arguments, size_t first)
 	return NULL;
 }
 
+/* How much of a word is shown: characters are not cut. */
+static int shown_length(const char *word)
+{
+	size_t length = strnlen(word, NAME_MAX_BYTES + 1);
+
+	if (length <= NAME_MAX_BYTES)
+		return (int)length;
+	length = NAME_MAX_BYTES;
+	while (length > NAME_MAX_BYTES - 4 && (word[length] & 0xc0) == 0x80)
+		length--;
+	return (int)length;
+}
+
 /* Joins up to two words by a space. */
 static int name_make(const char *first, const char *second, char **name)
 {
 	char *joined;
 	int error;
 
-	if (asprintf(&joined, "%s%s%.*s", first, second ? " " : "", NAME_MAX_BYTES,
-		     second ? second : "") < 0)
+	if (second && !*second)
+		second = NULL;
+	if (asprintf(&joined, "%.*s%s%.*s", shown_length(first), first, second ? " " : "",
+		     second ? shown_length(second) : 0, second ? second : "") < 0)
 		return -ENOMEM;
 	error = text_from_bytes(joined, strlen(joined), name);
 	free(joined);
 	return error;
 }
 
+/* Programs that run others' code: what they are told to run is what tells them apart. */
+static bool is_launcher(const char *module)
+{
+	static const char *const launchers[] = {"celery",    "daphne",  "django",   "dramatiq",
+						"flask",     "granian", "gunicorn", "huey",
+						"hypercorn", "rq",      "uvicorn"};
+
+	for (size_t i = 0; i < sizeof(launchers) / sizeof(launchers[0]); i++)
+		if (!strcmp(module, launchers[i]))
+			return true;
+	return false;
+}
+
+/* `-m module`; a launcher is called what it is called when it is run as a script. */
+static int module_name(const struct arguments *arguments, const char *module, size_t next,
+		       char **name)
+{
+	if (module && is_launcher(module))
+		return name_make(module, subject_find(arguments, next), name);
+	return name_make("-m", module, name);
+}
+
+/*
+ * `-c`, but for the code by which multiprocessing starts its processes ("from
+ * multiprocessing.spawn import spawn_main; …", Lib/multiprocessing/spawn.py and others).
+ */
+static int code_name(const char *code, char **name)
+{
+	static const char start[] = "from multiprocessing.";
+	char part[32];
+
+	if (!code || strncmp(code, start, strlen(start)))
+		return name_make("-c", NULL, name);
+	code += strlen(start);
+	snprintf(part, sizeof(part), "%.*s", (int)strcspn(code, " "), code);
+	return name_make("multiprocessing", part, name);
+}
+
 static int script_name(const struct arguments *arguments, size_t script, char **name)
 {
-	const char *base = path_basename(arguments->items[script]);
+	const char *path = arguments->items[script], *base = path_basename(path);
 
-	if (ends_with(base, ".py") || ends_with(base, ".pyz") || ends_with(base, ".pyc"))
+	if (!strcmp(base, "__main__.py") && base > path) { /* with what it is the main part of */
+		while (base > path && base[-1] == '/')
+			base--;
+		while (base > path && base[-1] != '/')
+			base--;
+		return name_make(*base == '/' ? "__main__.py" : base, NULL, name);
+	}
+	if (strcmp(base, "manage.py") && /* Django's, which takes commands */
+	    (ends_with(base, ".py") || ends_with(base, ".pyz") || ends_with(base, ".pyc")))
 		return name_make(base, NULL, name);
 	return name_make(base, subject_find(arguments, script + 1), name);
 }
@@ -133,12 +222,12 @@ static int python_name(const struct arguments *arguments, char **name)
 		if (!arguments->items[i][1]) /* "-": the program comes from standard input */
 			break;
 		kind = option_kind(arguments->items[i], &value);
+		if ((kind == 'c' || kind == 'm') && !value && i + 1 < arguments->count)
+			value = arguments->items[++i];
 		if (kind == 'c')
-			return name_make("-c", NULL, name);
-		if (kind == 'm' && !value && i + 1 < arguments->count)
-			value = arguments->items[i + 1];
+			return code_name(value, name);
 		if (kind == 'm')
-			return name_make("-m", value, name);
+			return module_name(arguments, value, i + 1, name);
 		if (kind == 'v')
 			i++;
 	}
@@ -147,13 +236,44 @@ static int python_name(const struct arguments *arguments, char **name)
 	return script_name(arguments, i, name);
 }
 
+/* Whether the first argument is a title that the process gave itself: the others are then empty. */
+static bool is_title(const struct arguments *arguments)
+{
+	if (!strchr(arguments->items[0], ' ') || arguments->items[0][0] == '/')
+		return false;
+	return arguments->count < 2 || !*arguments->items[1] ||
+	       !is_python_name(path_basename(arguments->items[0]));
+}
+
+static int arguments_name(const struct arguments *arguments, const char *comm, char **name)
+{
+	const char *base = arguments->count ? path_basename(arguments->items[0]) : "";
+	const char *subject = NULL;
+
+	if (!*base)
+		return name_make(comm, NULL, name);
+	if (is_title(arguments))
+		return name_make(arguments->items[0], NULL, name);
+	if (is_python_name(base))
+		return python_name(arguments, name);
+	if (arguments->count > 1 && ends_with(arguments->items[1], ".py"))
+		subject = path_basename(arguments->items[1]);
+	else if (!strncmp(base, "uwsgi", 5))
+		for (size_t i = 1; i < arguments->count && !subject; i++)
+			if (is_application(arguments->items[i]))
+				subject = arguments->items[i];
+	return name_make(base, subject, name);
+}
+
 int process_command_parse(const char *bytes, size_t size, const char *comm, char **command)
 {
 	struct arguments arguments = {.count = 0};
-	char *copy = malloc(size + 1);
-	const char *base;
+	char *copy;
 	int error;
 
+	if (size > ARGUMENTS_SIZE_MAX)
+		size = ARGUMENTS_SIZE_MAX;
+	copy = malloc(size + 1);
 	if (!copy)
 		return -ENOMEM;
 	if (size)
@@ -163,17 +283,7 @@ int process_command_parse(const char *bytes, size_t size, const char *comm, char
 		arguments.items[arguments.count++] = copy + at;
 		at += strlen(copy + at) + 1;
 	}
-	base = arguments.count ? path_basename(arguments.items[0]) : "";
-	if (!*base)
-		error = name_make(comm, NULL, command);
-	else if (strchr(arguments.items[0], ' ') && arguments.items[0][0] != '/')
-		error = name_make(arguments.items[0], NULL, command); /* a title it set */
-	else if (is_python_name(base))
-		error = python_name(&arguments, command);
-	else if (arguments.count > 1 && ends_with(arguments.items[1], ".py"))
-		error = name_make(base, path_basename(arguments.items[1]), command);
-	else
-		error = name_make(base, NULL, command);
+	error = arguments_name(&arguments, comm, command);
 	free(copy);
 	return error;
 }
@@ -190,7 +300,7 @@ int process_command(pid_t pid, char **command)
 		return error == -ENOENT ? -ESRCH : error;
 	comm[strcspn(comm, "\n")] = '\0';
 	snprintf(path, sizeof(path), "/proc/%d/cmdline", pid);
-	error = file_read_whole(path, ARGUMENTS_SIZE_MAX, &bytes, &size);
+	error = file_read_start(path, ARGUMENTS_SIZE_MAX, &bytes, &size);
 	if (error) {
 		free(comm);
 		return error == -ENOENT ? -ESRCH : error;

@@ -25,6 +25,7 @@ struct process_stat {
 	char state;
 	unsigned long flags;
 	uint64_t start_ticks;
+	uint64_t start_code;
 };
 
 static int file_append(int fd, size_t limit, char **text, size_t *size, size_t *capacity)
@@ -51,7 +52,8 @@ static int file_append(int fd, size_t limit, char **text, size_t *size, size_t *
 	return count ? 1 : 0;
 }
 
-int file_read_whole(const char *path, size_t limit, char **text, size_t *size)
+/* Reads to the end, or to `limit`: then -EFBIG, with what there is stored all the same. */
+static int file_read_up_to(const char *path, size_t limit, char **text, size_t *size)
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
 	size_t length = 0, capacity = 0;
@@ -64,29 +66,52 @@ int file_read_whole(const char *path, size_t limit, char **text, size_t *size)
 		more = file_append(fd, limit, &buffer, &length, &capacity);
 	} while (more > 0);
 	close(fd);
-	if (more < 0) {
+	if (more && more != -EFBIG) {
 		free(buffer);
 		return more;
 	}
 	buffer[length] = '\0';
 	*text = buffer;
 	*size = length;
+	return more;
+}
+
+int file_read_whole(const char *path, size_t limit, char **text, size_t *size)
+{
+	char *read;
+	size_t length;
+	int result = file_read_up_to(path, limit, &read, &length);
+
+	if (result == -EFBIG)
+		free(read);
+	if (result)
+		return result;
+	*text = read;
+	*size = length;
 	return 0;
+}
+
+int file_read_start(const char *path, size_t limit, char **text, size_t *size)
+{
+	int result = file_read_up_to(path, limit, text, size);
+
+	return result == -EFBIG ? 0 : result;
 }
 
 static int stat_parse(const char *text, struct process_stat *stat)
 {
 	const char *at = strrchr(text, ')'); /* the comm may hold anything, also ')' */
 	unsigned long flags;
-	uint64_t start;
+	uint64_t start, code;
 	char state;
 
 	if (!at || sscanf(at + 1,
 			  " %c %*d %*d %*d %*d %*d %lu %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d "
-			  "%*d %" SCNu64,
-			  &state, &flags, &start) != 3)
+			  "%*d %" SCNu64 " %*u %*d %*u %" SCNu64,
+			  &state, &flags, &start, &code) != 4)
 		return -EINVAL;
-	*stat = (struct process_stat){.state = state, .flags = flags, .start_ticks = start};
+	*stat = (struct process_stat){
+		.state = state, .flags = flags, .start_ticks = start, .start_code = code};
 	return 0;
 }
 
@@ -228,6 +253,16 @@ bool process_alive(const struct process *process)
 	}
 	return !stat_read(process->pid, &stat) && stat.start_ticks == process->start_ticks &&
 	       stat.state != 'Z' && stat.state != 'X';
+}
+
+int process_start_code(const struct process *process, uint64_t *start_code)
+{
+	struct process_stat stat;
+	int error = stat_read(process->pid, &stat);
+
+	if (!error)
+		*start_code = stat.start_code;
+	return error;
 }
 
 int process_read(const struct process *process, uint64_t address, void *buffer, size_t size)

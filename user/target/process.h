@@ -38,16 +38,17 @@ void process_close(struct process *process);
 bool process_alive(const struct process *process);
 
 /*
- * Stores what a user would call the process, malloc'd and valid UTF-8: `gunicorn app:wsgi`,
- * `-m module`, `script.py`, `-c`, else the program's own name, else its comm. Works for any
+ * Stores what a user would call the process, malloc'd and valid UTF-8: the title it gave itself,
+ * `gunicorn app:wsgi`, `celery worker`, `-m module`, `script.py`, `-c`, else the program's own name,
+ * else its comm. Works for any
  * process, Python or not, and without rights over it. Call it again after an exec. Returns 0,
  * -ESRCH, -ENOMEM or another -errno.
  */
 int process_command(pid_t pid, char **command);
 
 /*
- * The same from the bytes of /proc/PID/cmdline (arguments that end in NUL) and the comm, which may
- * be "". Returns 0 or -ENOMEM.
+ * The same from the bytes of /proc/PID/cmdline (arguments that end in NUL; the last need not, and
+ * may be cut) and the comm, which may be "". Returns 0 or -ENOMEM.
  */
 int process_command_parse(const char *arguments, size_t size, const char *comm, char **command);
 
@@ -64,9 +65,18 @@ int process_read(const struct process *process, uint64_t address, void *buffer, 
 int process_root_path(const struct process *process, const char *path, char *buffer, size_t size);
 
 /*
+ * Stores where the program's first instructions lie: start_code of proc_pid_stat(5). Returns 0,
+ * -ESRCH or another -errno.
+ */
+int process_start_code(const struct process *process, uint64_t *start_code);
+
+/*
  * Reads a whole file of unknown length, such as those below /proc, up to `limit` bytes. *text is
  * malloc'd and ends in a NUL that *size does not count. Returns 0, -EFBIG, -ENOMEM or -errno.
  */
 int file_read_whole(const char *path, size_t limit, char **text, size_t *size);
+
+/* The same of its first `limit` bytes, or some more, however long it is. */
+int file_read_start(const char *path, size_t limit, char **text, size_t *size);
 
 #endif

@@ -12,6 +12,8 @@
 #define PROCESSES_LONG  3 /* up to so many processes have a paragraph each */
 #define PROCESSES_SHORT 5 /* of more than that, so many have a line */
 #define NAME_WIDTH      30
+#define CONTAINER_HEX   12 /* digits of a container's id, as container engines show it */
+#define CONTAINER_WIDTH 24 /* of a name */
 
 /* Writes a sentence of the verdict, its first word bold. */
 static int write_sentence(const struct report *report, char *text, bool bold)
@@ -27,17 +29,46 @@ static int write_sentence(const struct report *report, char *text, bool bold)
 	return 0;
 }
 
-/* "gunicorn app:wsgi  pid 4242  CPython 3.11.2 (/usr/bin/python3.11)", the command shortened. */
-static void write_title(const struct report *report, const struct profile_process *process)
+/*
+ * The container of a process as it is shown beside others: the first digits of an id, else the name
+ * shortened. "" if it has none or is alone. NULL: no memory.
+ */
+static char *container_text(const struct report *report, const struct profile_process *process)
+{
+	const char *container = report->profile->strings[process->container];
+	char *escaped, *text;
+
+	if (report->profile->process_count < 2)
+		return strdup("");
+	if (strspn(container, "0123456789abcdef") == strlen(container))
+		return strndup(container, CONTAINER_HEX);
+	escaped = text_escape(container);
+	text = escaped ? text_shorten(escaped, CONTAINER_WIDTH) : NULL;
+	free(escaped);
+	return text;
+}
+
+/*
+ * "gunicorn app:wsgi  pid 4242  container 0123456789ab  CPython 3.11.2 (/usr/bin/python3.11)", the
+ * command shortened.
+ */
+static int write_title(const struct report *report, const struct profile_process *process)
 {
 	const char *python = report->profile->strings[process->python];
+	char *container = container_text(report, process), *tail = NULL;
 	size_t version = strcspn(python, "("), room;
-	char tail[96];
 
+	if (!container)
+		return -ENOMEM;
 	while (version && python[version - 1] == ' ')
 		version--;
-	snprintf(tail, sizeof(tail), "  pid %" PRIu32 "%s%.*s", process->pid, version ? "  " : "",
-		 (int)(version < 60 ? version : 60), python);
+	if (asprintf(&tail, "  pid %" PRIu32 "%s%s%s%.*s", process->pid,
+		     *container ? "  container " : "", container, version ? "  " : "",
+		     (int)(version < 60 ? version : 60), python) < 0)
+		tail = NULL;
+	free(container);
+	if (!tail)
+		return -ENOMEM;
 	room = report->columns - 1;
 	room = room > strlen(tail) + 10 ? room - strlen(tail) : 10;
 	report_colour(report, COLOUR_BOLD);
@@ -45,6 +76,8 @@ static void write_title(const struct report *report, const struct profile_proces
 	report_text(report, tail, strlen(tail));
 	report_colour(report, COLOUR_NONE);
 	fputc('\n', report->stream);
+	free(tail);
+	return 0;
 }
 
 /* "10.0 s, 2 of 14 threads active, 99.9 % accounted for; 1 234 samples, 0 lost." */
@@ -73,10 +106,10 @@ static char *process_text(const struct report *report, const struct verdict *ver
 static int write_process(const struct report *report, uint32_t at)
 {
 	const struct verdict *verdict = &report->verdicts->processes[at];
-	int result;
+	int result = write_title(report, &report->profile->processes[at]);
 
-	write_title(report, &report->profile->processes[at]);
-	result = write_sentence(report, process_text(report, verdict), false);
+	if (!result)
+		result = write_sentence(report, process_text(report, verdict), false);
 	if (!result)
 		result = write_sentence(report, verdict_text(verdict), true);
 	if (!result)
@@ -144,23 +177,26 @@ static int write_other_processes(const struct report *report, const uint32_t *ra
 	return 0;
 }
 
-/* A line or two for a process: its pid, command and verdict. */
+/* A line or two for a process: its pid, container, command and verdict. */
 static int write_process_line(const struct report *report, uint32_t at)
 {
 	const struct profile_process *process = &report->profile->processes[at];
 	char *verdict = verdict_text(&report->verdicts->processes[at]);
 	char *command = text_escape(report->profile->strings[process->command]);
 	char *name = command ? text_shorten(command, NAME_WIDTH) : NULL;
+	char *container = container_text(report, process);
 	char *line = NULL;
 	int result = -ENOMEM;
 
-	if (verdict && name &&
-	    asprintf(&line, "%s (pid %" PRIu32 "): %s", name, process->pid, verdict) >= 0) {
+	if (verdict && name && container &&
+	    asprintf(&line, "%s (pid %" PRIu32 "%s%s): %s", name, process->pid,
+		     *container ? ", container " : "", container, verdict) >= 0) {
 		text_wrap(report->stream, line, 2, 4, report->columns);
 		free(line);
 		result = 0;
 	}
 	free(verdict);
+	free(container);
 	free(command);
 	free(name);
 	return result;

@@ -100,6 +100,11 @@ static json_t *json_process(const struct profile *profile, const struct profile_
 				   profile->strings[process->command], "python",
 				   profile->strings[process->python], "threads");
 
+	if (process->container)
+		object = json_put(object, "container",
+				  json_string(profile->strings[process->container]));
+	if (process->cgroup)
+		object = json_put(object, "cgroup", json_string(profile->strings[process->cgroup]));
 	return json_put_gc(object, &process->gc, profile->facts.rate_hz);
 }
 
