@@ -44,7 +44,18 @@ struct dentry {
 	struct qstr d_name;
 };
 
+struct vfsmount {
+	struct dentry *mnt_root;
+};
+
+struct mount {
+	struct mount *mnt_parent;
+	struct dentry *mnt_mountpoint;
+	struct vfsmount mnt;
+};
+
 struct path {
+	struct vfsmount *mnt;
 	struct dentry *dentry;
 };
 
@@ -101,6 +112,7 @@ struct task_struct {
 	unsigned int __state;
 	unsigned int on_cpu; /* int, u8 from Linux 7.2 on: only unsigned may differ in size */
 	struct sched_entity se;
+	unsigned int flags;
 	unsigned in_iowait : 1;
 	int pid;
 	int tgid;
@@ -236,11 +248,13 @@ struct bpf_iter__task {
 #pragma clang attribute pop
 
 /* include/linux/sched.h */
-#define TASK_RUNNING_STATE   0x0000
-#define TASK_UNINTERRUPTIBLE 0x0002
-#define TASK_STOPPED_STATE   0x0004
-#define TASK_TRACED_STATE    0x0008
-#define TASK_FROZEN_STATE    0x8000
+#define TASK_RUNNING_STATE       0x0000
+#define TASK_INTERRUPTIBLE_STATE 0x0001
+#define TASK_UNINTERRUPTIBLE     0x0002
+#define TASK_STOPPED_STATE       0x0004
+#define TASK_TRACED_STATE        0x0008
+#define TASK_FROZEN_STATE        0x8000
+#define TASK_EXITING             0x0004 /* PF_EXITING, in `flags` */
 
 /* include/uapi/linux/stat.h, include/uapi/linux/magic.h, include/net/tcp_states.h, socket.h */
 #define FILE_TYPE_MASK      0170000

@@ -91,17 +91,18 @@ static __always_inline void sample_add_others(struct sampling *sampling, struct 
 {
 	struct process_config *process = process_find(task);
 	struct sample_record *sample = sampling->sample;
+	__u32 at;
 
 	if (!process)
 		return;
 	if (sample->state == STATE_LOCK || sample->state == STATE_PIPE) {
 		sample->waker = thread->waker;
-		frame_name(process, sampling->scratch, subject, &sample->waker.frame);
+		for (at = 0; at < WAKER_FRAMES_MAX; at++)
+			frame_name(process, sampling->scratch, subject, &sample->waker.frames[at]);
 	}
-	if (sample->state != STATE_GIL)
+	if (sample->state != STATE_GIL || gil_ticks_choose(task->tgid, thread, sample->holder))
 		return;
-	sample->holder[0] = thread->gil_holder;
-	gil_holder_read(thread, subject, process, &sample->holder[1]);
+	gil_holders_read(thread, subject, process, sample->holder);
 	frame_name(process, sampling->scratch, subject, &sample->holder[0]);
 	frame_name(process, sampling->scratch, subject, &sample->holder[1]);
 }

@@ -85,7 +85,12 @@ struct wait_target {
 	__u16 peer_port;
 	__u8 address[16]; /* of the peer, in network order */
 	__u64 inode;      /* of a file */
-	char path[64];    /* a file's last component, or a unix socket's path; may be cut */
+	/*
+	 * Of a unix socket; may be cut. Of a file or pipe: its name, then those of the directories
+	 * that it is in, from the inside outwards, each with a NUL, as many as there is room for; "/"
+	 * is the last. One that ends with the last byte may be cut.
+	 */
+	char path[64];
 };
 
 #define GENERATIONS   3
@@ -100,12 +105,17 @@ struct collections {
 
 enum message_direction { MESSAGE_SENT, MESSAGE_RECEIVED };
 
-/* Who ended a wait. tid 0: not known. */
+/*
+ * Who ended a wait. tid 0: not known. The frames are the innermost ones: of a condition's notify()
+ * and what the standard library has around it the one that called it is among them.
+ */
+#define WAKER_FRAMES_MAX 4
+
 struct thread_waker {
 	__u32 pid; /* of its process */
 	__u32 tid;
 	char comm[COMM_SIZE];
-	struct python_frame frame; /* if it is of the same process; code 0: none */
+	struct python_frame frames[WAKER_FRAMES_MAX]; /* if of the same process; code 0: no more */
 };
 
 /*

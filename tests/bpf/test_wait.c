@@ -157,6 +157,7 @@ static void test_plain_descriptors(void **state)
 	describe(world, null, KIND_PIPE, TARGET_PIPE);
 	target = describe(world, world->files.file, KIND_FILE, TARGET_FILE);
 	assert_string_equal(target->path, strrchr(world->files.path, '/') + 1);
+	assert_string_equal(target->path + strlen(target->path) + 1, "tmp");
 	target = describe(world, directory, KIND_FILE, TARGET_FILE);
 	assert_string_equal(target->path, "tmp");
 	describe(world, memory, KIND_FILE, TARGET_FILE);
@@ -585,7 +586,7 @@ static void test_gil_own(void **state)
 	}
 	made_python_use(world->run, &python);
 	assert_int_equal(futex(world, gils[1], FUTEX_WAIT, NULL, 1)->state, STATE_GIL);
-	assert_int_equal(futex(world, gils[0], FUTEX_WAIT, NULL, 2)->state, STATE_LOCK);
+	assert_int_equal(futex(world, gils[0], FUTEX_WAIT, NULL, 2)->state, STATE_GIL);
 	made_python_free(&python);
 }
 

@@ -49,8 +49,6 @@ struct optional_program {
 static const struct optional_program optional_programs[] = {
 	{"send_message", "sock_send_length", false}, /* from Linux 6.3 on */
 	{"receive_message", "sock_recv_length", false},
-	{"fault_user", "page_fault_user", true}, /* x86 alone */
-	{"fault_kernel", "page_fault_kernel", true},
 	{"grow_memory", "mm_page_alloc", true},
 };
 #define OPTIONAL_COUNT (sizeof(optional_programs) / sizeof(optional_programs[0]))

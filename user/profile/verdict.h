@@ -3,8 +3,8 @@
  * Owns what a profile means: what bounds each process, and its main causes.
  *
  * The verdict speaks of the threads that did something. A thread is *active* if it ran, or waited
- * on a socket, a file or a page fault, for at least 1/200 of its time; the others only waited, as
- * the idle threads of a pool and a server without clients do.
+ * on a socket, a file, a page fault or for the GIL, for at least 1/200 of its time; the others only
+ * waited, as the idle threads of a pool and a server without clients do.
  *
  * Active threads, too, wait for work. Lock waits inside the standard library's means to hand work
  * to another thread (threading's conditions, events and joins; queues; executors; pools) are
