@@ -102,6 +102,9 @@ static __always_inline void target_read_inet(struct sock *sock, struct wait_targ
 {
 	target->kind = six ? TARGET_INET6 : TARGET_INET;
 	target->local_port = BPF_CORE_READ(sock, __sk_common.skc_num);
+	if (!target->local_port) /* given back: the connection has been closed by both sides */
+		target->local_port =
+			__builtin_bswap16(BPF_CORE_READ((struct inet_sock *)sock, inet_sport));
 	target->peer_port = __builtin_bswap16(BPF_CORE_READ(sock, __sk_common.skc_dport));
 	if (!six)
 		BPF_CORE_READ_INTO(&target->address, sock, __sk_common.skc_daddr);

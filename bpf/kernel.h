@@ -183,6 +183,10 @@ struct sock {
 	struct pid *sk_peer_pid;
 };
 
+struct inet_sock {
+	__be16 inet_sport;
+};
+
 struct request_sock;
 
 struct request_sock_queue {

@@ -218,6 +218,7 @@ CHECKED_ONCE __u32 poll_state(subject_t subject, struct syscall *call, __u32 wai
 			      __s32 *descriptor)
 {
 	struct poll_set *set = bpf_map_lookup_elem(&poll_sets, &slot);
+	__u32 state;
 	int error;
 
 	if (!set || !call || !descriptor)
@@ -232,9 +233,11 @@ CHECKED_ONCE __u32 poll_state(subject_t subject, struct syscall *call, __u32 wai
 		error = epoll_set_read(subject, call, set);
 	if (error)
 		return STATE_POLL;
-	if (set->count == 1)
+	state = poll_set_state(set, wait, call_timed(wait, call));
+	/* A wait that its own process alone could end is for nothing. */
+	if (set->count == 1 && state != STATE_SLEEP && state != STATE_POLL)
 		*descriptor = set->descriptors[0];
-	return poll_set_state(set, wait, call_timed(wait, call));
+	return state;
 }
 
 #endif

@@ -81,7 +81,7 @@ static __always_inline bool waker_is_current(const struct thread *thread, struct
 		return descriptor_call_wakes(
 			call, task,
 			descriptor_file(descriptor_table_read(woken).files, thread->descriptor));
-	return kind == WAIT_OTHER;
+	return kind == WAIT_OTHER || kind == WAIT_FILE; /* close() is of the latter */
 }
 
 /*

@@ -193,6 +193,14 @@ def follow(command, name, rate):
     return Recording(path, truth, done)
 
 
+def follow_script(interpreter, script, rate, *arguments):
+    name = "%s-%s" % (interpreter.name, os.path.splitext(script)[0])
+    outside, inside = interpreter.share(name)
+    recording = follow(interpreter.command(script, "--directory", inside, *arguments), name, rate)
+    shutil.rmtree(outside)
+    return recording
+
+
 def launch(interpreter, script, rate, *arguments):
     """Records a workload that pyebpf starts, from its first moment to its end."""
     name = "%s-%s" % (interpreter.name, os.path.splitext(script)[0])

@@ -426,8 +426,7 @@ static int repeat_read(struct profile *profile, json_t *object)
 			"caller", &caller, "line", &line, "function", &function, "target", &target,
 			"calls", &calls, "sends", &sends, "most", &most, "at_least", &at_least) ||
 	    process < 0 || process >= profile->process_count || line < INT32_MIN ||
-	    line > INT32_MAX || !is_count(calls) || !is_count(sends) || most < 0 ||
-	    most > sends)
+	    line > INT32_MAX || !is_count(calls) || !is_count(sends) || most < 0 || most > sends)
 		return -EINVAL;
 	repeat.process = (uint32_t)process;
 	repeat.calls = (uint64_t)calls;

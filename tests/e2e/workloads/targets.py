@@ -6,6 +6,7 @@ says, and is a client itself. Each function's waits go to the targets that TRUTH
 """
 import os
 import select
+import signal
 import socket
 import struct
 import threading
@@ -254,7 +255,9 @@ def main():
         be_the_peers(places, server.getsockname()[1])
     try:
         calls = loops(places, server)
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})
         truth.ready(options)
+        signal.sigwait({signal.SIGUSR1})
         server.listen(1024)
         workers = [threading.Thread(target=call[0], args=call[1:]) for call in calls]
         for worker in workers:
