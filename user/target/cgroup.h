@@ -101,8 +101,8 @@ void cgroups_free(struct cgroups *cgroups);
 
 /*
  * Finds the path and container of the cgroup of this id, and keeps them: once found they are there
- * after the cgroup was removed. *place is valid until the next call. Returns 0, -ENOENT when there is
- * no such cgroup (any more), -ENOMEM, other -errno.
+ * after the cgroup was removed. *place is valid until the next call. Returns 0, -ENOENT when there
+ * is no such cgroup (any more), -ENOMEM, other -errno.
  */
 int cgroups_find(struct cgroups *cgroups, uint64_t id, const struct cgroup_place **place);
 
