@@ -76,18 +76,31 @@ static uint32_t number_at(const uint8_t *object, uint32_t offset)
 	return value;
 }
 
+/* Bytes of a str up to its first character, wherever that lies. */
+static uint32_t text_size(const struct python_layout *layout)
+{
+	uint32_t data = layout->text_ascii_data > layout->text_compact_data
+				? layout->text_ascii_data
+				: layout->text_compact_data;
+
+	return (data > layout->text_state ? data : layout->text_state) + 4;
+}
+
 /* A str that holds a name: compact, of a believable length, without NUL characters. */
 static int text_check(struct check *check, uint64_t address)
 {
 	const struct python_layout *layout = check->layout;
-	uint32_t header_size = layout->text_state + 4, state, kind, data;
+	uint32_t header_size = layout->text_state + 4, size = text_size(layout), state, kind, data;
 	uint8_t header[128], first[4];
 	uint64_t length;
+	bool whole;
 	int result;
 
-	if (!address || header_size > sizeof(header))
+	if (!address || size > sizeof(header))
 		return contradicted(check, "no name", address);
-	result = memory_read(check, address, header, header_size, "an unreadable name");
+	/* In one step, unless a short name lies at the end of what is mapped. */
+	whole = !process_read(check->process, address, header, size);
+	result = whole ? 0 : memory_read(check, address, header, header_size, "an unreadable name");
 	if (result)
 		return result;
 	length = pointer_at(header, layout->text_length);
@@ -99,7 +112,10 @@ static int text_check(struct check *check, uint64_t address)
 	if (!length)
 		return 0;
 	data = state >> 4 & 1 ? layout->text_ascii_data : layout->text_compact_data;
-	result = memory_read(check, address + data, first, kind, "an unreadable name");
+	if (whole)
+		memcpy(first, header + data, kind);
+	else
+		result = memory_read(check, address + data, first, kind, "an unreadable name");
 	if (result)
 		return result;
 	if (!memcmp(first, "\0\0\0", kind) || (state >> 4 & 1 && first[0] > 127))
@@ -179,18 +195,21 @@ static int code_check(struct check *check, uint64_t code, const uint8_t *frame)
 	int32_t line;
 	int result;
 
-	result = pointer_read(check, code + layout->object_type, &type, "an unreadable frame");
-	if (!result && !check->code_type)
+	if (layout->code_size > sizeof(object) ||
+	    layout->object_type + sizeof(type) > layout->code_size)
+		return contradicted(check, "too large a code object", code);
+	result = memory_read(check, code, object, layout->code_size, "an unreadable code object");
+	if (result)
+		return result;
+	type = pointer_at(object, layout->object_type);
+	if (!check->code_type)
 		result = code_type_learn(check, type);
 	if (result)
 		return result;
 	if (type != check->code_type)
 		return contradicted(check, "a frame without code", code);
-	if (instruction < -1 || layout->code_size > sizeof(object))
+	if (instruction < -1)
 		return contradicted(check, "a frame outside its code", code);
-	result = memory_read(check, code, object, layout->code_size, "an unreadable code object");
-	if (result)
-		return result;
 	line = (int32_t)number_at(object, layout->code_first_line);
 	if (line < 0 || line > LINE_MAX_BELIEVED)
 		return contradicted(check, "an impossible first line", code);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Owns finding the CPython of a process: the mapped file that defines _PyRuntime, its version, its
- * addresses. What the file itself says comes from programs.c, the layout from offsets.c, its proof from
- * check.c.
+ * addresses. What the file itself says comes from programs.c, the layout from offsets.c, its proof
+ * from check.c.
  */
 #include "python/interpreter.h"
 
@@ -111,7 +111,7 @@ static uint64_t version_search(const struct process *process, uint64_t start, ui
 	return found;
 }
 
-/* The version where another process that maps the file had it: the text is read and checked anew. */
+/* The version, where another process that maps the file had it: read and checked anew. */
 static bool version_where_known(const struct module *module, char *version, size_t size)
 {
 	uint64_t address = module_address(module, module->file.image->version_text);

@@ -39,10 +39,9 @@ bool process_alive(const struct process *process);
 
 /*
  * Stores what a user would call the process, malloc'd and valid UTF-8: the title it gave itself,
- * `gunicorn app:wsgi`, `celery worker`, `-m module`, `script.py`, `-c`, else the program's own name,
- * else its comm. Works for any
- * process, Python or not, and without rights over it. Call it again after an exec. Returns 0,
- * -ESRCH, -ENOMEM or another -errno.
+ * `gunicorn app:wsgi`, `celery worker`, `-m module`, `script.py`, `-c`, else the program's own
+ * name, else its comm. Works for any process, Python or not, and without rights over it. Call it
+ * again after an exec. Returns 0, -ESRCH, -ENOMEM or another -errno.
  */
 int process_command(pid_t pid, char **command);
 

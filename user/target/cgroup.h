@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Owns cgroups as seen from outside the kernel: which one a process is in and what container that
+ * means, the path of one that the kernel names by its id, and one that a user names by a path, with
+ * its processes. Version 2 and, where mounted, version 1. Leaves following who joins and leaves to
+ * bpf/.
+ *
+ * Paths are those of /proc/PID/cgroup: from the root of the reader's cgroup namespace, so that one
+ * from a container can begin with "/..".
+ */
+#ifndef PYEBPF_CGROUP_H
+#define PYEBPF_CGROUP_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "error.h"
+
+/* Where a process lives. Valid UTF-8, malloc'd. */
+struct cgroup_place {
+	char *path;      /* "": not known */
+	char *container; /* "": none that is known */
+};
+
+/*
+ * Takes a process' place from the text of /proc/PID/cgroup. Of several hierarchies the one counts
+ * that tells of a container, else version 2's, else the one of systemd, else another, as far as it
+ * is not at the root. Returns 0 or -ENOMEM.
+ */
+int cgroup_place_parse(const char *text, struct cgroup_place *place);
+
+/* The same of a process. Errors: -ESRCH, -ENOMEM, other -errno. */
+int cgroup_place_of(pid_t pid, struct cgroup_place *place);
+
+/* Releases what the two above got. A zeroed struct is left alone. */
+void cgroup_place_free(struct cgroup_place *place);
+
+/*
+ * Stores the innermost container that a path tells of: the id that docker, containerd, CRI-O and
+ * podman give (64 hexadecimal digits), the name of an LXC or systemd-nspawn one, else the uid of a
+ * Kubernetes pod, else "". Returns 0 or -ENOMEM.
+ */
+int cgroup_container(const char *path, char **container);
+
+/* A mounted hierarchy. */
+struct cgroup_mount {
+	char *point;       /* where it is mounted */
+	char *root;        /* which of its cgroups is there: "/" in most cases */
+	char *controllers; /* of version 1: "cpu,cpuacct", "name=systemd"; of version 2: "" */
+	bool unified;      /* version 2 */
+};
+
+struct cgroup_mounts {
+	struct cgroup_mount *items; /* version 2 first */
+	size_t count;
+};
+
+/* Finds them in the text of /proc/PID/mountinfo; in this process' own. Return 0 or -errno. */
+int cgroup_mounts_parse(const char *text, struct cgroup_mounts *mounts);
+int cgroup_mounts_read(struct cgroup_mounts *mounts);
+void cgroup_mounts_free(struct cgroup_mounts *mounts);
+
+/* A cgroup that is to be recorded. */
+struct cgroup {
+	int fd;      /* of its directory; of version 2 also for a BPF_MAP_TYPE_CGROUP_ARRAY */
+	uint64_t id; /* the kernel's: bpf_get_current_cgroup_id() of version 2 */
+	int level;   /* 0: the hierarchy's root; -1: not known here, in a cgroup namespace */
+	bool unified;
+	char *path;        /* as in /proc/PID/cgroup */
+	char *controllers; /* of version 1; else "" */
+};
+
+/*
+ * Opens the cgroup that a user names: by the path of its directory (`/sys/fs/cgroup/system.slice`),
+ * or by its path in a hierarchy (`system.slice/nginx.service`, `/docker/…`), version 2 first.
+ * Errors, each with a sentence: -ENOENT no such cgroup, or none is mounted; -ENOTDIR; -ENOMEM;
+ * other -errno.
+ */
+int cgroup_open(const char *path, struct cgroup *cgroup, struct error *error);
+int cgroup_open_in(const struct cgroup_mounts *mounts, const char *path, struct cgroup *cgroup,
+		   struct error *error);
+void cgroup_close(struct cgroup *cgroup);
+
+/*
+ * Lists the processes in a cgroup and all those below it, in ascending order, each once; those that
+ * this PID namespace has no number for are left out. *pids is malloc'd. Returns 0 or -errno.
+ */
+int cgroup_pids(const struct cgroup *cgroup, pid_t **pids, size_t *count);
+
+/*
+ * Names by the kernel's ids: those of processes that have ended. Needs CAP_DAC_READ_SEARCH; without
+ * it, hierarchies are searched, at most once a second.
+ */
+struct cgroups;
+
+/* For the hierarchy that is mounted there; NULL: version 2's. Returns 0, -ENOENT or -ENOMEM. */
+int cgroups_new(const char *mount_point, struct cgroups **cgroups);
+void cgroups_free(struct cgroups *cgroups);
+
+/*
+ * Finds the path and container of the cgroup of this id, and keeps them: once found they are there
+ * after the cgroup was removed. *place is valid until the next call. Returns 0, -ENOENT when there
+ * is no such cgroup (any more), -ENOMEM, other -errno.
+ */
+int cgroups_find(struct cgroups *cgroups, uint64_t id, const struct cgroup_place **place);
+
+#endif
