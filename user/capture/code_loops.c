@@ -7,10 +7,15 @@
 #include <string.h>
 #include <uthash.h>
 
-#include "python/opcodes.h"
+#include "python/bytecode.h"
 
-#define BYTECODE_MAX (1 << 20)
-#define OBJECT_SIZE  16 /* offset of PyVarObject.ob_size, in code units from 3.11 on */
+#define BYTECODE_MAX   (1 << 20)
+#define EXCEPTIONS_MAX (1 << 20)
+/*
+ * From 3.11 on co_exceptiontable follows ob_size (which counts code units), co_consts and co_names
+ * (Include/cpython/code.h). The layout does not tell, so what lies there is checked.
+ */
+#define EXCEPTIONS_BEHIND_SIZE 24
 
 struct place {
 	uint64_t code;
@@ -79,45 +84,113 @@ int code_loops_add_process(struct code_loops *loops, uint32_t index, const struc
 	return 0;
 }
 
-/* Where the bytecode lies, and its bytes: in the code object, or up to 3.10 in one of its own. */
-static int bytecode_find(const struct source *source, uint64_t code, uint64_t *address,
-			 uint64_t *size)
+/* Bytes of a process, to be freed. Returns 0 or -errno. */
+static int bytes_read(const struct source *source, uint64_t address, uint64_t size, uint64_t most,
+		      uint8_t **bytes)
 {
-	const struct python_layout *layout = &source->layout;
-	uint64_t object;
+	uint8_t *read;
 	int error;
 
-	if (layout->code_instructions) {
-		*address = code + layout->code_instructions;
-		error = process_read(&source->process, code + OBJECT_SIZE, size, sizeof(*size));
-		*size *= 2;
+	if (size > most)
+		return -E2BIG;
+	read = malloc(size ? size : 1);
+	if (!read)
+		return -ENOMEM;
+	error = size ? process_read(&source->process, address, read, size) : 0;
+	if (error) {
+		free(read);
 		return error;
 	}
-	error = process_read(&source->process, code + layout->code_bytecode, &object,
-			     sizeof(object));
-	if (error)
-		return error;
-	*address = object + layout->bytes_data;
-	return process_read(&source->process, object + layout->bytes_size, size, sizeof(*size));
+	*bytes = read;
+	return 0;
+}
+
+/* Those of a bytes object. */
+static int object_read(const struct source *source, uint64_t object, uint64_t most, uint8_t **bytes,
+		       uint64_t *size)
+{
+	uint64_t found;
+	int error = process_read(&source->process, object + source->layout.bytes_size, &found,
+				 sizeof(found));
+
+	if (!error)
+		error = bytes_read(source, object + source->layout.bytes_data, found, most, bytes);
+	if (!error)
+		*size = found;
+	return error;
+}
+
+static int word_read(const struct source *source, uint64_t address, uint64_t *word)
+{
+	return process_read(&source->process, address, word, sizeof(*word));
+}
+
+/* Whether two objects are of one type. */
+static bool objects_alike(const struct source *source, uint64_t one, uint64_t other)
+{
+	uint64_t types[2];
+
+	return !word_read(source, one + source->layout.object_type, &types[0]) &&
+	       !word_read(source, other + source->layout.object_type, &types[1]) &&
+	       types[0] == types[1];
+}
+
+/* The table of exceptions, which like the line table is a bytes object. */
+static int exceptions_read(const struct source *source, uint64_t code, uint8_t **bytes,
+			   uint64_t *size)
+{
+	const struct python_layout *layout = &source->layout;
+	uint64_t object, lines;
+	int error = word_read(source, code + layout->bytes_size + EXCEPTIONS_BEHIND_SIZE, &object);
+
+	if (!error)
+		error = word_read(source, code + layout->code_line_table, &lines);
+	if (!error && !objects_alike(source, object, lines))
+		error = -EINVAL;
+	return error ? error : object_read(source, object, EXCEPTIONS_MAX, bytes, size);
+}
+
+/* The bytecode: in the code object, or up to 3.10 in an object of its own. */
+static int instructions_read(const struct source *source, uint64_t code, uint8_t **bytes,
+			     uint64_t *size)
+{
+	const struct python_layout *layout = &source->layout;
+	uint64_t word;
+	int error;
+
+	if (!layout->code_instructions) {
+		error = word_read(source, code + layout->code_bytecode, &word);
+		return error ? error : object_read(source, word, BYTECODE_MAX, bytes, size);
+	}
+	error = word_read(source, code + layout->bytes_size, &word);
+	if (!error && word > BYTECODE_MAX / 2)
+		error = -E2BIG;
+	if (!error)
+		error = bytes_read(source, code + layout->code_instructions, word * 2, BYTECODE_MAX,
+				   bytes);
+	if (!error)
+		*size = word * 2;
+	return error;
 }
 
 static bool loop_look(const struct source *source, const struct python_frame *frame)
 {
-	uint64_t address, size;
-	uint8_t *bytecode;
-	bool in_loop;
+	uint64_t code = frame->code & ~PYTHON_FRAME_ENTRY, size = 0, exceptions_size = 0;
+	uint8_t *instructions = NULL, *exceptions = NULL;
+	struct bytecode bytecode;
+	bool in_loop = false;
 
 	if (frame->instruction < 0 || !source->layout.version ||
-	    bytecode_find(source, frame->code & ~PYTHON_FRAME_ENTRY, &address, &size) ||
-	    size > BYTECODE_MAX)
+	    instructions_read(source, code, &instructions, &size))
 		return false;
-	bytecode = malloc(size ? size : 1);
-	if (!bytecode)
-		return false;
-	in_loop =
-		!process_read(&source->process, address, bytecode, size) &&
-		bytecode_loops(source->layout.version, bytecode, size, (size_t)frame->instruction);
-	free(bytecode);
+	if (!source->layout.code_instructions ||
+	    !exceptions_read(source, code, &exceptions, &exceptions_size)) {
+		bytecode = (struct bytecode){source->layout.version, instructions, size, exceptions,
+					     exceptions_size};
+		in_loop = bytecode_loops(&bytecode, (size_t)frame->instruction);
+	}
+	free(instructions);
+	free(exceptions);
 	return in_loop;
 }
 

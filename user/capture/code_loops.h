@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Owns whether a frame is in a loop of its function, by the bytecode in the process, which is read
- * when a frame is first seen at an instruction. Leaves what bytecode means to python/opcodes.h.
+ * when a frame is first seen at an instruction. Leaves what bytecode means to python/bytecode.h.
  */
 #ifndef PYEBPF_CODE_LOOPS_H
 #define PYEBPF_CODE_LOOPS_H
