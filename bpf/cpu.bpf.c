@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
 /* Owns on-CPU samples: at each tick of a CPU's sampling clock, of the thread that runs there. */
+#include "ran.bpf.h"
 #include "sample.bpf.h"
 
 /* The layout of struct bpf_user_pt_regs on x86-64: plain words, which all kernels let through. */
@@ -34,6 +35,7 @@ int sample_cpu(struct sampled_registers *registers)
 	struct thread *thread = thread_find(task);
 	struct sampling sampling;
 
+	cpu_tick_note(task);
 	if (!thread)
 		return 0;
 	if (sample_begin(&sampling, SCRATCH_CPU, task))
@@ -46,6 +48,7 @@ int sample_cpu(struct sampled_registers *registers)
 		sample_add_kernel(sampling.sample,
 				  bpf_get_stack(registers, sample_kernel_room(sampling.sample),
 						KERNEL_FRAMES_BYTES, 0));
+	gil_tick_note(thread, task, OWN_THREAD, sampling.sample);
 	sample_end(&sampling);
 	return 0;
 }

@@ -9,6 +9,10 @@
 #include "kernel.h"
 #include "record.h"
 
+#define PATH_BYTES      sizeof(((struct wait_target *)0)->path)
+#define PATH_NAMES_MAX  12
+#define PATH_MOUNTS_MAX 2 /* mounted one on the other's root */
+
 enum descriptor_kind {
 	DESCRIPTOR_UNKNOWN,
 	DESCRIPTOR_SOCKET,
@@ -98,6 +102,9 @@ static __always_inline void target_read_inet(struct sock *sock, struct wait_targ
 {
 	target->kind = six ? TARGET_INET6 : TARGET_INET;
 	target->local_port = BPF_CORE_READ(sock, __sk_common.skc_num);
+	if (!target->local_port) /* given back: the connection has been closed by both sides */
+		target->local_port =
+			__builtin_bswap16(BPF_CORE_READ((struct inet_sock *)sock, inet_sport));
 	target->peer_port = __builtin_bswap16(BPF_CORE_READ(sock, __sk_common.skc_dport));
 	if (!six)
 		BPF_CORE_READ_INTO(&target->address, sock, __sk_common.skc_daddr);
@@ -112,23 +119,59 @@ static __always_inline void target_read_unix(struct sock *sock, struct wait_targ
 	struct unix_sock *here = (struct unix_sock *)sock;
 	struct unix_sock *peer = (struct unix_sock *)BPF_CORE_READ(here, peer);
 	struct unix_address *address = BPF_CORE_READ(peer, addr);
+	__u32 bytes;
 
 	if (!address)
 		address = BPF_CORE_READ(here, addr);
 	target->kind = TARGET_UNIX;
-	if (address)
-		bpf_probe_read_kernel(target->path, sizeof(target->path),
-				      (void *)address + bpf_core_field_offset(address->name) +
-					      bpf_core_field_offset(struct sockaddr_un, sun_path));
+	if (!address)
+		return;
+	/* A name in the abstract space has no end of its own. */
+	bytes = BPF_CORE_READ(address, len) - bpf_core_field_offset(struct sockaddr_un, sun_path);
+	if (bytes > sizeof(target->path))
+		bytes = sizeof(target->path);
+	bpf_probe_read_kernel(target->path, bytes,
+			      (void *)address + bpf_core_field_offset(address->name) +
+				      bpf_core_field_offset(struct sockaddr_un, sun_path));
 }
 
+/* From the root of a mount to the entry that it is mounted on, which has the name. */
+static __always_inline void path_leave_mounts(struct dentry **dentry, struct mount **mount)
+{
+	struct mount *parent;
+	__u32 left;
+
+	for (left = 0; left < PATH_MOUNTS_MAX; left++) {
+		parent = BPF_CORE_READ(*mount, mnt_parent);
+		if (*dentry != BPF_CORE_READ(*mount, mnt.mnt_root) || !parent || parent == *mount)
+			return;
+		*dentry = BPF_CORE_READ(*mount, mnt_mountpoint);
+		*mount = parent;
+	}
+}
+
+/* The names from the file's on upwards, as many as there is room for; see struct wait_target. */
 static __always_inline void target_read_name(struct file *file, struct wait_target *target)
 {
-	const unsigned char *name = BPF_CORE_READ(file, f_path.dentry, d_name.name);
+	struct vfsmount *inner = BPF_CORE_READ(file, f_path.mnt);
+	struct mount *mount = (void *)inner - bpf_core_field_offset(struct mount, mnt);
+	struct dentry *dentry = BPF_CORE_READ(file, f_path.dentry), *parent;
+	__u64 used = 0;
+	long bytes;
+	__u32 names;
 
-	target->kind = TARGET_FILE;
 	target->inode = BPF_CORE_READ(file, f_inode, i_ino);
-	bpf_probe_read_kernel_str(target->path, sizeof(target->path), name);
+	for (names = 0; names < PATH_NAMES_MAX && used < sizeof(target->path); names++) {
+		path_leave_mounts(&dentry, &mount);
+		bytes = bpf_probe_read_kernel_str(target->path + bounded(used, PATH_BYTES - 1),
+						  bounded(PATH_BYTES - used, PATH_BYTES),
+						  BPF_CORE_READ(dentry, d_name.name));
+		parent = BPF_CORE_READ(dentry, d_parent);
+		if (bytes <= 0 || parent == dentry)
+			return;
+		used += bytes;
+		dentry = parent;
+	}
 }
 
 /* Fills *target, which must be zero, with what a socket leads to. */
@@ -142,7 +185,10 @@ static __always_inline void target_read_socket(struct sock *sock, struct wait_ta
 		target_read_inet(sock, target, family == FAMILY_INET6);
 }
 
-/* Fills *target, which must be zero, with what a wait on the descriptor is for. */
+/*
+ * Fills *target, which must be zero, with what a wait on the descriptor is for. As many bytes as a
+ * path has must follow it in the same map: the verifier does not see that they are never written.
+ */
 static __noinline void target_read(struct task_struct *task, __u32 descriptor,
 				   struct wait_target *target)
 {
@@ -152,12 +198,9 @@ static __noinline void target_read(struct task_struct *task, __u32 descriptor,
 
 	if (kind == DESCRIPTOR_UNKNOWN)
 		return;
-	if (kind == DESCRIPTOR_FILE) {
+	if (kind == DESCRIPTOR_FILE || kind == DESCRIPTOR_PIPE) {
+		target->kind = kind == DESCRIPTOR_FILE ? TARGET_FILE : TARGET_PIPE;
 		target_read_name(file, target);
-		return;
-	}
-	if (kind == DESCRIPTOR_PIPE) {
-		target->kind = TARGET_PIPE;
 		return;
 	}
 	target_read_socket(file_socket(file), target);

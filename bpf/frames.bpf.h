@@ -151,6 +151,8 @@ static long frame_walk_step(__u32 step, void *context)
 
 	if (!walk->frame || walk->count >= PYTHON_FRAMES_MAX)
 		return 1;
+	if (walk->frame == walk->scratch->collector)
+		walk->sample->gc_inside = walk->count;
 	if (frame_load(walk, &offset)) {
 		walk->sample->flags |= SAMPLE_BROKEN;
 		loss_count(LOSS_FRAME_UNREADABLE);
@@ -233,6 +235,29 @@ static __always_inline __u64 frame_innermost(const struct process_config *proces
 }
 
 /*
+ * Whether the thread collects garbage, and for which of its frames. That is kept in the scratch
+ * memory: the verifier would follow each value that it can have through the whole walk.
+ */
+static __always_inline void collection_look(struct frame_walk *walk, const struct thread *thread)
+{
+	const struct process_config *process = walk->process;
+	struct scratch *scratch = walk->scratch;
+
+	walk->sample->gc = thread->gc;
+	scratch->collector = 0;
+	scratch->hidden_at = 0;
+	if (thread->gc) {
+		scratch->collector = thread->gc_frame;
+		scratch->hidden_at = thread->gc_return_at;
+		scratch->hidden = thread->gc_return;
+	}
+	if (!process->gc_by_flag || !python_collects(thread, walk->subject, process, scratch))
+		return;
+	walk->sample->gc_flag = 1;
+	scratch->collector = python_collector(walk->subject, process, scratch);
+}
+
+/*
  * Fills in the sample's Python frames and flags, and has all their code objects named. Returns
  * -1 where there are none.
  */
@@ -252,9 +277,7 @@ CHECKED_ONCE int frames_walk(struct thread *thread, subject_t subject,
 		sample->flags |= SAMPLE_NO_THREAD;
 		return -1;
 	}
-	sample->gc = thread->gc;
-	if (process->gc_by_flag && python_collects(thread, subject, process, scratch))
-		sample->gc_flag = 1;
+	collection_look(&walk, thread);
 	scratch->unnamed_count = 0;
 	scratch->joint_count = 0;
 	scratch->code.head.pid = sample->head.pid;

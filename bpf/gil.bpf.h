@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 /*
  * Owns who holds the interpreter's lock while another thread waits for it: the holder's innermost
- * Python frame, read from its thread state. The holder may be running, so what is read can be of
- * two moments; each part is checked, and what does not fit is no holder.
+ * Python frame, by the last sample of it that was taken on its CPU, else read from its thread
+ * state. Then the holder may be running, so what is read can be of two moments; each part is
+ * checked, and what does not fit is no holder.
  */
 #ifndef PYEBPF_GIL_BPF_H
 #define PYEBPF_GIL_BPF_H
@@ -12,15 +13,6 @@
 #include "python.bpf.h"
 
 #define HOLDER_SHIMS_MAX 3 /* frames without code that may lie above the innermost with some */
-
-/* Address of the lock that the thread waits for; 0: not known. */
-static __always_inline __u64 gil_address(const struct thread *thread,
-					 const struct process_config *process)
-{
-	if (process->layout.runtime_gil)
-		return process->runtime + process->layout.runtime_gil;
-	return thread->gil;
-}
 
 /* Address of a thread state's innermost frame; 0: it runs no Python code. */
 static __always_inline __u64 holder_frame(const struct python_layout *layout, __u64 holder,
@@ -71,25 +63,148 @@ static __always_inline __u64 frame_skip_shims(const struct python_layout *layout
 
 /*
  * Finds the Python frame that holds the lock which the thread waits for. holder->code 0: nobody,
- * or it cannot be told.
+ * or it cannot be told. A thread that gives the lock up and waits for another to take it is still
+ * the last holder, but holds nothing (Python/ceval_gil.h, drop_gil).
  */
 CHECKED_ONCE int gil_holder_read(struct thread *thread, subject_t subject,
 				 const struct process_config *process, struct python_frame *holder)
 {
 	const struct python_layout *layout = &process->layout;
-	__u64 state, frame;
+	__u64 state = 0, frame;
 
 	if (!thread || !process || !holder)
 		return -1;
 	__builtin_memset(holder, 0, sizeof(*holder));
-	state = gil_address(thread, process);
-	if (state)
-		state = user_read_word(state + layout->gil_last_holder, subject);
-	if (!state || state == thread->python_thread)
+	if (thread->gil)
+		state = user_read_word(thread->gil + layout->gil_last_holder, subject);
+	if (!state || user_read_word(state + layout->thread_id, subject) ==
+			      thread_pointer_read(subject_task(subject)))
 		return -1;
 	frame = holder_frame(layout, state, subject);
 	frame = frame_skip_shims(layout, frame, subject);
 	return frame ? holder_fill(process, frame, subject, holder) : -1;
+}
+
+/*
+ * Who held the lock in the first and in the second half of a wait that has ended, of which nothing
+ * was seen between. A wait that ran out tells by both its ends: the holder has not changed or has
+ * been made to by no call of its own. One that was woken tells by its beginning alone: a
+ * holder that lets go of its own accord does so in a call that waits, and not where it worked.
+ */
+static __always_inline void gil_holders_read(struct thread *thread, subject_t subject,
+					     const struct process_config *process,
+					     struct python_frame holders[2])
+{
+	bool ran_out = thread->gil_deadline_ns &&
+		       thread->gil_began_ns + thread->capture.length_ns >= thread->gil_deadline_ns;
+
+	holders[0] = thread->gil_holder;
+	if (ran_out || !holders[0].code)
+		gil_holder_read(thread, subject, process, &holders[1]);
+	if (!holders[0].code)
+		holders[0] = holders[1];
+	if (!holders[1].code)
+		holders[1] = holders[0];
+}
+
+/*
+ * The ticks of the CPUs' clocks that found a thread at work with the lock. They come at any place
+ * of what it does, where the ends of waits may come at some places only.
+ */
+#define GIL_TICKS 8
+
+struct gil_key {
+	__u64 gil;
+	__u64 pid;
+};
+
+struct gil_tick {
+	__u64 time_ns;
+	struct python_frame holder;
+};
+
+struct gil_ticks {
+	__u64 next; /* index of the oldest, modulo GIL_TICKS */
+	struct gil_tick ticks[GIL_TICKS];
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 1024);
+	__type(key, struct gil_key);
+	__type(value, struct gil_ticks);
+} gil_ticks __weak SEC(".maps");
+
+static const struct gil_ticks gil_ticks_none = {};
+
+/* Address of the lock that the thread has; 0: it has none. Its PyThreadState must be known. */
+static __always_inline __u64 gil_held(const struct thread *thread,
+				      const struct process_config *process, subject_t subject)
+{
+	const struct python_layout *layout = &process->layout;
+	__u64 gil = process->runtime + layout->runtime_gil, interpreter;
+
+	if (!layout->runtime_gil) {
+		interpreter =
+			user_read_word(thread->python_thread + layout->thread_interpreter, subject);
+		gil = user_read_word(interpreter + layout->interpreter_gil, subject);
+	}
+	if (!gil || (__u32)user_read_word(gil + layout->gil_locked, subject) != 1 ||
+	    user_read_word(gil + layout->gil_last_holder, subject) != thread->python_thread)
+		return 0;
+	return gil;
+}
+
+/* Notes that the thread, of which a sample was taken on its CPU, has the lock. */
+static __always_inline void gil_tick_note(const struct thread *thread, struct task_struct *task,
+					  subject_t subject, const struct sample_record *sample)
+{
+	const struct process_config *process = process_find(task);
+	struct gil_key key = {.pid = task->tgid};
+	struct gil_ticks *ticks;
+	struct gil_tick *tick;
+
+	if (!process || !sample->python_count || !thread->python_thread)
+		return;
+	key.gil = gil_held(thread, process, subject);
+	if (!key.gil)
+		return;
+	ticks = bpf_map_lookup_elem(&gil_ticks, &key);
+	if (!ticks) {
+		bpf_map_update_elem(&gil_ticks, &key, &gil_ticks_none, BPF_NOEXIST);
+		ticks = bpf_map_lookup_elem(&gil_ticks, &key);
+	}
+	if (!ticks)
+		return;
+	tick = &ticks->ticks[ticks->next++ & (GIL_TICKS - 1)];
+	tick->time_ns = sample->time_ns;
+	tick->holder = sample->python[0];
+	tick->holder.code &= ~PYTHON_FRAME_ENTRY;
+}
+
+/*
+ * Who held the lock at one of the ticks in a wait, any of them, for the whole wait. Returns whether
+ * there was one.
+ */
+static __always_inline bool gil_ticks_choose(__u32 pid, const struct thread *thread,
+					     struct python_frame holders[2])
+{
+	const struct gil_key key = {.pid = pid, .gil = thread->gil};
+	const struct gil_ticks *ticks = bpf_map_lookup_elem(&gil_ticks, &key);
+	__u32 at, found = 0;
+
+	if (!ticks)
+		return false;
+	for (at = 0; at < GIL_TICKS; at++) {
+		const struct gil_tick *tick = &ticks->ticks[at];
+
+		if (tick->time_ns - thread->gil_began_ns >= thread->capture.length_ns)
+			continue;
+		if (bpf_get_prandom_u32() % ++found == 0)
+			holders[0] = tick->holder;
+	}
+	holders[1] = holders[0];
+	return found;
 }
 
 /* Has the code object of a frame named. The frame is forgotten where that cannot be done. */
@@ -102,6 +217,7 @@ static __always_inline void frame_name(const struct process_config *process,
 
 	if (!frame->code || !known)
 		return;
+	scratch->code.head.pid = subject_task(subject)->tgid;
 	frame->identity = code_identity(process, frame->code, scratch, subject);
 	key = code_key(process, frame->code, frame->identity);
 	if (code_set_holds(known, key))

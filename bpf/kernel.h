@@ -44,7 +44,18 @@ struct dentry {
 	struct qstr d_name;
 };
 
+struct vfsmount {
+	struct dentry *mnt_root;
+};
+
+struct mount {
+	struct mount *mnt_parent;
+	struct dentry *mnt_mountpoint;
+	struct vfsmount mnt;
+};
+
 struct path {
+	struct vfsmount *mnt;
 	struct dentry *dentry;
 };
 
@@ -101,6 +112,7 @@ struct task_struct {
 	unsigned int __state;
 	unsigned int on_cpu; /* int, u8 from Linux 7.2 on: only unsigned may differ in size */
 	struct sched_entity se;
+	unsigned int flags;
 	unsigned in_iowait : 1;
 	int pid;
 	int tgid;
@@ -134,9 +146,38 @@ struct sock_common {
 	struct in6_addr skc_v6_daddr;
 };
 
+struct sk_buff;
+
+struct sk_buff_head {
+	struct sk_buff *next;
+};
+
 struct sock {
 	struct sock_common __sk_common;
+	struct sk_buff_head sk_receive_queue;
+	unsigned char sk_shutdown;
+	int sk_err;
 	struct pid *sk_peer_pid;
+};
+
+struct inet_sock {
+	__be16 inet_sport;
+};
+
+struct request_sock;
+
+struct request_sock_queue {
+	struct request_sock *rskq_accept_head;
+};
+
+struct inet_connection_sock {
+	struct request_sock_queue icsk_accept_queue;
+};
+
+struct pipe_inode_info {
+	unsigned int head;
+	unsigned int tail;
+	unsigned int writers;
 };
 
 struct socket {
@@ -160,6 +201,7 @@ struct unix_sock {
 };
 
 struct rb_node {
+	unsigned long __rb_parent_color;
 	struct rb_node *rb_right;
 	struct rb_node *rb_left;
 };
@@ -172,16 +214,23 @@ struct rb_root_cached {
 	struct rb_root rb_root;
 };
 
+struct list_head {
+	struct list_head *next;
+};
+
 struct eventpoll {
+	struct list_head rdllist;
 	struct rb_root_cached rbr;
 };
 
 struct epoll_filefd {
 	struct file *file;
+	int fd;
 };
 
 struct epitem {
 	struct rb_node rbn;
+	struct list_head rdllink;
 	struct epoll_filefd ffd;
 };
 
@@ -199,11 +248,13 @@ struct bpf_iter__task {
 #pragma clang attribute pop
 
 /* include/linux/sched.h */
-#define TASK_RUNNING_STATE   0x0000
-#define TASK_UNINTERRUPTIBLE 0x0002
-#define TASK_STOPPED_STATE   0x0004
-#define TASK_TRACED_STATE    0x0008
-#define TASK_FROZEN_STATE    0x8000
+#define TASK_RUNNING_STATE       0x0000
+#define TASK_INTERRUPTIBLE_STATE 0x0001
+#define TASK_UNINTERRUPTIBLE     0x0002
+#define TASK_STOPPED_STATE       0x0004
+#define TASK_TRACED_STATE        0x0008
+#define TASK_FROZEN_STATE        0x8000
+#define TASK_EXITING             0x0004 /* PF_EXITING, in `flags` */
 
 /* include/uapi/linux/stat.h, include/uapi/linux/magic.h, include/net/tcp_states.h, socket.h */
 #define FILE_TYPE_MASK      0170000
@@ -215,6 +266,7 @@ struct bpf_iter__task {
 #define FILE_TYPE_FIFO      0010000
 #define ANON_INODE_MAGIC    0x09041934
 #define SOCKET_LISTENING    10
+#define RECEIVING_SHUTDOWN  1
 #define FAMILY_UNIX         1
 #define FAMILY_INET         2
 #define FAMILY_INET6        10

@@ -159,6 +159,8 @@ static __always_inline int caller_load(struct native_walk *walk)
 		state->at.ip = register_read(subject_task(walk->subject), state->rule.addend);
 	else if (stack_word(walk->scratch, caller->ip_at, &state->at.ip, walk->subject))
 		return LOSS_NATIVE_UNREADABLE;
+	if (caller->ip_at == walk->scratch->hidden_at)
+		state->at.ip = walk->scratch->hidden;
 	state->at.sp = caller->cfa;
 	return 0;
 }
@@ -386,6 +388,7 @@ CHECKED_ONCE int native_walk(subject_t subject, const struct process_config *pro
 	sample->flags |= SAMPLE_NATIVE;
 	bpf_loop(NATIVE_FRAMES_MAX + 1, native_walk_step, &walk, 0);
 	sample->native_count = scratch->native.count;
+	scratch->hidden_at = 0; /* it is of this thread */
 	return 0;
 }
 

@@ -6,6 +6,7 @@
  */
 
 #include "ledger.bpf.h"
+#include "ran.bpf.h"
 #include "sample.bpf.h"
 #include "waker.bpf.h"
 
@@ -23,16 +24,12 @@ static __always_inline void thread_leave(struct thread *thread, struct task_stru
 	wait_classify(thread, OWN_THREAD, now, POLL_SWITCH);
 }
 
-/* `previous` has had the CPU until now: if the thread was in the run queue, that is what ran. */
 static __always_inline void thread_come(struct thread *thread, struct task_struct *task,
 					struct task_struct *previous, __u64 now)
 {
 	ledger_switch_in(thread, executed_read(task), now);
-	if (!thread->capture.runqueue_ns)
-		return;
-	__builtin_memset(thread->ran, 0, sizeof(thread->ran));
-	if (previous->pid) /* else the CPU was idle */
-		BPF_CORE_READ_STR_INTO(&thread->ran, previous, comm);
+	if (thread->capture.runqueue_ns)
+		ran_note(thread, previous, now);
 }
 
 SEC("tp_btf/sched_switch")
@@ -57,13 +54,22 @@ int BPF_PROG(wake_thread, struct task_struct *task)
 {
 	struct thread *thread = thread_find(task);
 
-	__u64 now;
+	if (thread)
+		ledger_wake(thread, bpf_ktime_get_ns());
+	return 0;
+}
 
-	if (!thread)
+/* Always in the waker's context; sched_wakeup may be on the CPU that the thread is to run on. */
+SEC("tp_btf/sched_waking")
+int BPF_PROG(note_waker, struct task_struct *task)
+{
+	struct thread *thread = thread_find(task);
+	struct syscall call;
+
+	if (!thread || (thread->state != STATE_LOCK && thread->state != STATE_PIPE))
 		return 0;
-	now = bpf_ktime_get_ns();
-	ledger_wake(thread, now);
-	waker_note(thread, task->tgid, now);
+	syscall_read(bpf_get_current_task_btf(), &call);
+	waker_note(thread, task, &call, bpf_ktime_get_ns());
 	return 0;
 }
 
@@ -87,7 +93,7 @@ static __always_inline void thread_return(void *context)
 		ledger_wait_end(thread, thread->state, unknown);
 	}
 	if (!sample_begin(&sampling, SCRATCH_OFFCPU, task)) {
-		sample_add_wait(sampling.sample, thread, task);
+		sample_add_wait(sampling.sample, thread, OWN_THREAD, POLL_RETURN);
 		sample_add_stack(&sampling, thread, task, OWN_THREAD);
 		sample_add_kernel(sampling.sample,
 				  bpf_get_stack(context, sample_kernel_room(sampling.sample),

@@ -31,7 +31,7 @@ struct poll_entry {
 struct poll_set {
 	__u64 kinds; /* how many of each enum descriptor_kind: a byte each, the first lowest */
 	__u32 count;
-	__s32 descriptor; /* the last one; -1: not known by number */
+	__s32 descriptors[POLL_LOOK_MAX]; /* the first of them */
 	union {
 		struct poll_entry entries[POLL_LOOK_MAX]; /* poll */
 		__u64 words[3][SELECT_WORDS +
@@ -50,8 +50,7 @@ struct {
 static __always_inline void poll_set_add(struct poll_set *set, __u32 kind, __s32 descriptor)
 {
 	set->kinds += 1ULL << (kind & 7) * 8;
-	set->count++;
-	set->descriptor = descriptor;
+	set->descriptors[set->count++ & (POLL_LOOK_MAX - 1)] = descriptor;
 }
 
 static __always_inline __u32 poll_set_count(const struct poll_set *set, __u32 kind)
@@ -191,7 +190,8 @@ static __noinline int epoll_set_read(subject_t subject, struct syscall *call, st
 			continue;
 		left = (__u64)BPF_CORE_READ(node, rb_left);
 		right = (__u64)BPF_CORE_READ(node, rb_right);
-		poll_set_add(set, file_kind((__u64)BPF_CORE_READ(item, ffd.file), table.owner), -1);
+		poll_set_add(set, file_kind((__u64)BPF_CORE_READ(item, ffd.file), table.owner),
+			     BPF_CORE_READ(item, ffd.fd));
 		if (2 * visited + 2 < POLL_LOOK_MAX) {
 			set->nodes[2 * visited + 1] = left;
 			set->nodes[2 * visited + 2] = right;
@@ -218,13 +218,13 @@ CHECKED_ONCE __u32 poll_state(subject_t subject, struct syscall *call, __u32 wai
 			      __s32 *descriptor)
 {
 	struct poll_set *set = bpf_map_lookup_elem(&poll_sets, &slot);
+	__u32 state;
 	int error;
 
 	if (!set || !call || !descriptor)
 		return STATE_POLL;
 	set->kinds = 0;
 	set->count = 0;
-	set->descriptor = -1;
 	if (wait == WAIT_POLL || wait == WAIT_PPOLL)
 		error = poll_set_read(subject, call, set);
 	else if (wait == WAIT_SELECT)
@@ -233,9 +233,11 @@ CHECKED_ONCE __u32 poll_state(subject_t subject, struct syscall *call, __u32 wai
 		error = epoll_set_read(subject, call, set);
 	if (error)
 		return STATE_POLL;
-	if (set->count == 1)
-		*descriptor = set->descriptor;
-	return poll_set_state(set, wait, call_timed(wait, call));
+	state = poll_set_state(set, wait, call_timed(wait, call));
+	/* A wait that its own process alone could end is for nothing. */
+	if (set->count == 1 && state != STATE_SLEEP && state != STATE_POLL)
+		*descriptor = set->descriptors[0];
+	return state;
 }
 
 #endif

@@ -12,18 +12,16 @@
 #include "scratch.bpf.h"
 #include "thread.bpf.h"
 
-#define PYTHON_THREADS_MAX  16384
-#define GIL_SEARCH_PAUSE_NS 100000000
+#define PYTHON_THREADS_MAX      16384
+#define PYTHON_INTERPRETERS_MAX 256
 
 struct thread_search {
 	const struct process_config *process;
 	subject_t subject;
 	__u64 thread_pointer;
 	__u64 interpreter;
-	__u64 first; /* thread state of the thread, in whatever interpreter */
-	__u64 first_interpreter;
+	__u64 first;   /* thread state of the thread, in whatever interpreter */
 	__u64 running; /* the same, with frames */
-	__u64 running_interpreter;
 	__u64 next;
 	__u32 unreadable;
 };
@@ -62,13 +60,10 @@ static long thread_search_step(__u32 index, void *context)
 	if (search->unreadable)
 		return 1;
 	if (word == search->thread_pointer) {
-		if (!search->first) {
+		if (!search->first)
 			search->first = thread;
-			search->first_interpreter = search->interpreter;
-		}
 		if (user_read_word(thread + layout->thread_frame, search->subject)) {
 			search->running = thread;
-			search->running_interpreter = search->interpreter;
 			return 1;
 		}
 	}
@@ -86,14 +81,13 @@ CHECKED_ONCE int python_thread_search(struct thread *thread, subject_t subject,
 {
 	const struct python_layout *layout = &process->layout;
 	struct thread_search search = {.process = process, .subject = subject};
-	__u64 head, interpreter;
+	__u64 head;
 	long steps = 0;
 
 	if (!thread || !process)
 		return -1;
 	head = thread_search_link(&search, process->runtime + layout->runtime_interpreters_head);
 	thread->python_thread = 0;
-	thread->gil = 0;
 	search.thread_pointer = thread_pointer_read(subject_task(subject));
 	search.interpreter = head;
 	if (head)
@@ -106,12 +100,9 @@ CHECKED_ONCE int python_thread_search(struct thread *thread, subject_t subject,
 		return -1;
 	}
 	thread->python_thread = search.running ? search.running : search.first;
-	interpreter = search.running ? search.running_interpreter : search.first_interpreter;
 	/* With more than one interpreter the thread may move: never trust what was found. */
 	thread->python_interpreter =
 		user_read_word(head + layout->interpreter_next, subject) ? 0 : head;
-	if (layout->interpreter_gil)
-		thread->gil = user_read_word(interpreter + layout->interpreter_gil, subject);
 	return 0;
 }
 
@@ -176,8 +167,13 @@ static __always_inline bool python_collects(const struct thread *thread, subject
 	const struct python_layout *layout = &process->layout;
 	__u64 interpreter = object_word(scratch, layout->thread_interpreter), gil;
 
-	if (!layout->interpreter_gc_collecting ||
-	    !(__u32)user_read_word(interpreter + layout->interpreter_gc_collecting, subject))
+	__u64 collecting = 0;
+
+	if (layout->runtime_gc_collecting)
+		collecting = process->runtime + layout->runtime_gc_collecting;
+	else if (layout->interpreter_gc_collecting)
+		collecting = interpreter + layout->interpreter_gc_collecting;
+	if (!collecting || !(__u32)user_read_word(collecting, subject))
 		return false;
 	if (layout->runtime_gil)
 		gil = process->runtime + layout->runtime_gil;
@@ -187,40 +183,109 @@ static __always_inline bool python_collects(const struct thread *thread, subject
 }
 
 /*
- * The GIL that a thread needs, from 3.12 on. While there is one interpreter it is that one's, for
- * threads too that are not in its list yet. Else the thread must be found, which is not tried more
- * often than is worth it, for it may be no Python thread. 0: not known.
+ * The frame that set off the collection that python_collects() has found: the interpreter keeps it
+ * from 3.15 on. 0: not known.
  */
-static __always_inline __u64 python_gil_find(struct thread *thread, subject_t subject,
-					     const struct process_config *process, __u64 now)
+static __always_inline __u64 python_collector(subject_t subject,
+					      const struct process_config *process,
+					      const struct scratch *scratch)
 {
 	const struct python_layout *layout = &process->layout;
-	__u64 head = user_read_word(process->runtime + layout->runtime_interpreters_head, subject);
 
-	if (head && !user_read_word(head + layout->interpreter_next, subject))
-		return user_read_word(head + layout->interpreter_gil, subject);
-	if (!thread->searched_ns || now - thread->searched_ns >= GIL_SEARCH_PAUSE_NS) {
-		thread->searched_ns = now;
-		python_thread_search(thread, subject, process);
-	}
-	return thread->gil;
+	if (!layout->interpreter_gc_frame)
+		return 0;
+	return user_read_word(object_word(scratch, layout->thread_interpreter) +
+				      layout->interpreter_gc_frame,
+			      subject);
 }
 
-/* Tells whether a futex of the thread at `address` belongs to the GIL that it needs. */
+/*
+ * The innermost frame of the thread, which is the calling one, where no scratch memory is at hand.
+ * 0: none, or it is not known.
+ */
+static __always_inline __u64 python_frame_find(struct thread *thread,
+					       const struct process_config *process,
+					       subject_t subject)
+{
+	const struct python_layout *layout = &process->layout;
+	__u64 frame;
+
+	if (!layout->version)
+		return 0;
+	if ((!thread->python_thread || !thread->python_interpreter ||
+	     user_read_word(thread->python_thread + layout->thread_id, subject) !=
+		     thread_pointer_read(subject_task(subject))) &&
+	    python_thread_search(thread, subject, process))
+		return 0;
+	frame = user_read_word(thread->python_thread + layout->thread_frame, subject);
+	if (layout->frame_model == FRAME_MODEL_CFRAME && frame)
+		frame = user_read_word(frame + layout->cframe_current_frame, subject);
+	return frame;
+}
+
+struct gil_search {
+	const struct process_config *process;
+	subject_t subject;
+	__u64 address;
+	__u64 interpreter;
+	__u64 gil; /* 0: not found */
+};
+
+static long gil_search_step(__u32 index, void *context)
+{
+	struct gil_search *search = context;
+	const struct python_layout *layout = &search->process->layout;
+	__u64 gil = user_read_word(search->interpreter + layout->interpreter_gil, search->subject);
+
+	if (gil && search->address - gil < layout->gil_size) {
+		search->gil = gil;
+		return 1;
+	}
+	search->interpreter =
+		user_read_word(search->interpreter + layout->interpreter_next, search->subject);
+	return !search->interpreter;
+}
+
+/*
+ * The GIL that a futex belongs to, from 3.12 on; 0: to none. Of whatever interpreter: a thread can
+ * be in several, and waits for the lock of one before it has frames there.
+ */
+CHECKED_ONCE __u64 gil_search(subject_t subject, const struct process_config *process,
+			      __u64 address)
+{
+	struct gil_search search = {.process = process, .subject = subject, .address = address};
+
+	if (!process)
+		return 0;
+	search.interpreter = user_read_word(
+		process->runtime + process->layout.runtime_interpreters_head, subject);
+	if (search.interpreter)
+		bpf_loop(PYTHON_INTERPRETERS_MAX, gil_search_step, &search, 0);
+	return search.gil;
+}
+
+/* Tells whether a futex belongs to a GIL of the thread's process; then it is in thread->gil. */
 static __always_inline bool python_gil_contains(struct thread *thread, subject_t subject,
-						__u64 address, __u64 now)
+						__u64 address)
 {
 	const struct process_config *process = process_find(subject_task(subject));
 	const struct python_layout *layout;
+	__u64 gil;
 
 	if (!process || !process->layout.version)
 		return false;
 	layout = &process->layout;
-	if (layout->runtime_gil)
-		return address - process->runtime - layout->runtime_gil < layout->gil_size;
-	if (!thread->gil)
-		thread->gil = python_gil_find(thread, subject, process, now);
-	return thread->gil && address - thread->gil < layout->gil_size;
+	if (thread->gil && address - thread->gil < layout->gil_size)
+		return true;
+	if (layout->runtime_gil) {
+		gil = process->runtime + layout->runtime_gil;
+		gil = address - gil < layout->gil_size ? gil : 0;
+	} else {
+		gil = gil_search(subject, process, address);
+	}
+	if (gil)
+		thread->gil = gil;
+	return gil;
 }
 
 #endif

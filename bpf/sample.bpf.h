@@ -8,6 +8,7 @@
 
 #include "frames.bpf.h"
 #include "native.bpf.h"
+#include "ready.bpf.h"
 #include "wait.bpf.h"
 
 struct sampling {
@@ -59,9 +60,12 @@ static __always_inline void sample_add_kernel(struct sample_record *sample, long
 		sample->kernel_count = bytes / sizeof(__u64);
 }
 
+/* `slot` is an enum poll_slot. */
 static __always_inline void sample_add_wait(struct sample_record *sample, struct thread *thread,
-					    struct task_struct *task)
+					    subject_t subject, __u32 slot)
 {
+	struct task_struct *task = subject_task(subject);
+
 	sample->state = thread->capture.ns ? thread->state : STATE_RUNQUEUE;
 	sample->ns = thread->capture.ns;
 	sample->length_ns = thread->capture.length_ns;
@@ -72,8 +76,10 @@ static __always_inline void sample_add_wait(struct sample_record *sample, struct
 	if (thread->capture.runqueue_ns)
 		__builtin_memcpy(sample->ran, thread->ran, sizeof(sample->ran));
 	sample->descriptor = thread->descriptor;
-	if (thread->descriptor >= 0)
-		target_read(task, thread->descriptor, &sample->target);
+	if (thread->state == STATE_POLL || thread->state == STATE_ACCEPT)
+		sample->target.descriptors = ready_find(subject, slot, &sample->descriptor);
+	if (sample->descriptor >= 0)
+		target_read(task, sample->descriptor, &sample->target);
 }
 
 /*
@@ -85,17 +91,18 @@ static __always_inline void sample_add_others(struct sampling *sampling, struct 
 {
 	struct process_config *process = process_find(task);
 	struct sample_record *sample = sampling->sample;
+	__u32 at;
 
 	if (!process)
 		return;
 	if (sample->state == STATE_LOCK || sample->state == STATE_PIPE) {
 		sample->waker = thread->waker;
-		frame_name(process, sampling->scratch, subject, &sample->waker.frame);
+		for (at = 0; at < WAKER_FRAMES_MAX; at++)
+			frame_name(process, sampling->scratch, subject, &sample->waker.frames[at]);
 	}
-	if (sample->state != STATE_GIL)
+	if (sample->state != STATE_GIL || gil_ticks_choose(task->tgid, thread, sample->holder))
 		return;
-	sample->holder[0] = thread->gil_holder;
-	gil_holder_read(thread, subject, process, &sample->holder[1]);
+	gil_holders_read(thread, subject, process, sample->holder);
 	frame_name(process, sampling->scratch, subject, &sample->holder[0]);
 	frame_name(process, sampling->scratch, subject, &sample->holder[1]);
 }

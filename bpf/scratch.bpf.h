@@ -52,8 +52,12 @@ struct scratch {
 	__u32 joint_count;
 	__u64 joints
 		[JOINTS_MAX]; /* addresses of the frames where Python's stack meets the native */
-	__u64 window_start;   /* of native.bpf.h: address of window's first byte */
-	__u32 window_bytes;   /* that are valid */
+	__u64 collector; /* the frame that set off the collection that is under way; 0: not known */
+	/* Where a return probe hides a return address, and what it was; 0: nowhere. */
+	__u64 hidden_at;
+	__u64 hidden;
+	__u64 window_start; /* of native.bpf.h: address of window's first byte */
+	__u32 window_bytes; /* that are valid */
 	struct native_state native;
 	/* Reads of 8 bytes at any masked offset stay inside. */
 	__u8 window[WINDOW_BYTES + 8];

@@ -44,7 +44,7 @@ static __always_inline void thread_capture(struct thread *thread, struct task_st
 		return;
 	sample = sampling.sample;
 	sample->flags = flags;
-	sample_add_wait(sample, thread, task);
+	sample_add_wait(sample, thread, task, POLL_SNAPSHOT);
 	sample_add_stack(&sampling, thread, task, task);
 	sample_add_kernel(sample, bpf_get_task_stack(task, sample_kernel_room(sample),
 						     KERNEL_FRAMES_BYTES, 0));

@@ -33,7 +33,16 @@ struct message_row {
 	__u32 position; /* of the next message, from the row's start on */
 };
 
-#define GROWTH_STRATUM (256 << 10) /* bytes of resident memory that a sample stands for */
+#define GROWTH_STRATUM (256 << 10) /* bytes of resident memory that a sample stands for, at least */
+
+/* How a thread's resident memory grows, see growth.bpf.c. */
+struct growth {
+	__u64 stratum_ns; /* when the stratum began */
+	__u32 stratum;    /* its bytes; 0: not begun yet */
+	__u32 position;   /* bytes into it, below `stratum` */
+	__u32 point;      /* 1 to `stratum`: that a sample is taken at */
+	__u32 pad;
+};
 
 /* What to capture when the thread is next in its own context. Zero: nothing. */
 struct capture {
@@ -58,23 +67,28 @@ struct thread {
 	__u32 continued;
 	__u64 unknown_ns;      /* length of a wait in STATE_UNKNOWN that has ended */
 	__u64 gil_deadline_ns; /* of the wait for the GIL, if it has one; else 0 */
+	__u64 gil_began_ns;    /* when that wait began */
 	__u64 gil_ended_ns;    /* when the thread had a CPU again after it */
 	__u64 gil_pause_ns;    /* see gil_wait_begin(); 0: the last wait was not for the GIL */
 	struct capture capture;
 	/* Known until proven otherwise, see python.bpf.h. */
 	__u64 python_thread;       /* address of its PyThreadState; 0: not known */
 	__u64 python_interpreter;  /* that was the first in the list when it was found */
-	__u64 gil;                 /* address of its interpreter's struct _gil_runtime_state */
+	__u64 gil;                 /* struct _gil_runtime_state * that it waited for last */
 	struct thread_waker waker; /* of the wait that ended last */
 	char ran[COMM_SIZE];       /* see struct sample_record */
-	__u32 gc;                  /* generation that it collects, + 1; 0: none */
+	__u32 gc;                  /* see struct sample_record */
+	__u32 gc_nested;           /* the same of one inside it, for another interpreter */
 	__u64 gc_start_ns;
+	__u64 gc_return_at; /* address of the collector's return address; 0: nothing hides it */
+	__u64 gc_return;
+	__u64 gc_statistics;          /* address of the interpreter's own counters; 0: not known */
+	__u64 gc_counts[GENERATIONS]; /* what they were when it began */
+	__u64 gc_frame;               /* the innermost Python frame when it began; 0: not known */
 	struct message_row messages[2]; /* by enum message_direction */
-	__u64 grown_bytes;  /* see growth.bpf.h */
-	__u32 growth_point; /* 1 to GROWTH_STRATUM; 0: not drawn yet */
-	__u32 faults;       /* 1: it is in a page fault that has been given no page yet */
+	struct growth growth;
 	struct python_frame gil_holder; /* when the wait began; code 0: not known */
-	__u64 searched_ns;              /* when it was last looked for without success */
+	__u64 searched_ns;              /* when python_thread was last looked for in vain */
 	struct stratum strata[STATE_COUNT];
 	struct state_total totals[STATE_COUNT];
 };

@@ -29,6 +29,7 @@ static __always_inline void gil_wait_begin(struct thread *thread, struct syscall
 	__u64 deadline[2] = {};
 
 	thread->continued = now - thread->gil_ended_ns < thread->gil_pause_ns;
+	thread->gil_began_ns = now;
 	thread->gil_deadline_ns = 0;
 	if (call->arguments[3] && !(call->arguments[1] & FUTEX_CLOCK_REALTIME_FLAG) &&
 	    (call->arguments[1] & FUTEX_COMMAND_MASK) == FUTEX_COMMAND_WAIT_BITSET &&
@@ -41,7 +42,7 @@ static __always_inline __u32 wait_futex(struct thread *thread, subject_t subject
 {
 	const struct process_config *process = process_find(subject_task(subject));
 
-	if (!process || !python_gil_contains(thread, subject, call->arguments[0], now))
+	if (!process || !python_gil_contains(thread, subject, call->arguments[0]))
 		return STATE_LOCK;
 	gil_wait_begin(thread, call, now, subject);
 	gil_holder_read(thread, subject, process, &thread->gil_holder);
@@ -72,7 +73,6 @@ static __always_inline __u32 wait_syscall(struct thread *thread, subject_t subje
 	case WAIT_FUTEX:
 		return wait_futex(thread, subject, call, now);
 	case WAIT_FILE:
-		*descriptor = call->arguments[0];
 		return STATE_FILE;
 	case WAIT_SLEEP:
 		return STATE_SLEEP;
@@ -80,6 +80,18 @@ static __always_inline __u32 wait_syscall(struct thread *thread, subject_t subje
 		return STATE_CHILD;
 	}
 	return thread->in_io_wait ? STATE_FILE : STATE_OTHER;
+}
+
+/*
+ * Without a system call it is a page fault. It waits for a disk, or, in a sleep that a signal may
+ * end, for a file system that is a program (FUSE) or for memory that a program fills (userfaultfd).
+ * Any other is a wait for a lock of the kernel's, which is no major fault.
+ */
+static __always_inline __u32 wait_fault(const struct thread *thread)
+{
+	if (thread->in_io_wait || thread->task_state & TASK_INTERRUPTIBLE_STATE)
+		return STATE_FAULT;
+	return STATE_OTHER;
 }
 
 /*
@@ -101,7 +113,7 @@ CHECKED_ONCE int wait_classify(struct thread *thread, subject_t subject, __u64 n
 	else if (call.number >= 0)
 		thread->state = wait_syscall(thread, subject, &call, now, slot, &descriptor);
 	else
-		thread->state = thread->in_io_wait ? STATE_FAULT : STATE_OTHER;
+		thread->state = wait_fault(thread);
 	if (thread->state != STATE_GIL)
 		thread->gil_pause_ns = 0;
 	thread->descriptor = descriptor;

@@ -35,13 +35,16 @@ struct python_layout {
 
 	/* _PyRuntimeState */
 	__u32 runtime_interpreters_head;
-	__u32 runtime_gil; /* ceval.gil, up to 3.11; 0 later */
+	__u32 runtime_gil;           /* ceval.gil, up to 3.11; 0 later */
+	__u32 runtime_gc_collecting; /* gc.collecting, an int, up to 3.8; 0 later */
 
 	/* PyInterpreterState */
 	__u32 interpreter_next;
 	__u32 interpreter_threads_head;
 	__u32 interpreter_gil;           /* ceval.gil, a pointer, from 3.12 on; 0 before */
-	__u32 interpreter_gc_collecting; /* gc.collecting, an int; 0 where it is unknown */
+	__u32 interpreter_gc_collecting; /* gc.collecting, an int, from 3.9 on; 0 before */
+	__u32 interpreter_gc_frame;      /* gc.frame, from 3.15 on; 0 before */
+	__u32 interpreter_gc_statistics; /* gc.generation_stats, a pointer, from 3.15 on; 0 before */
 
 	/* struct _gil_runtime_state */
 	__u32 gil_size;        /* bytes; a futex inside is the GIL's */

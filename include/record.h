@@ -13,15 +13,15 @@
 
 #include "state.h"
 
-#define COMM_SIZE          16   /* TASK_COMM_LEN */
-#define PYTHON_FRAMES_MAX  1536 /* frames kept of one stack, innermost first */
-#define KERNEL_FRAMES_MAX  64   /* return addresses kept of one kernel stack */
-#define NATIVE_FRAMES_MAX  1024 /* kept of one stack, if its Python frames leave room for them */
+#define COMM_SIZE          16    /* TASK_COMM_LEN */
+#define PYTHON_FRAMES_MAX  1536  /* frames kept of one stack, innermost first */
+#define KERNEL_FRAMES_MAX  64    /* return addresses kept of one kernel stack */
+#define NATIVE_FRAMES_MAX  1024  /* kept of one stack, if its Python frames leave room for them */
 #define FRAMES_BYTES       30720 /* for the Python and native frames of one stack */
-#define NAME_BYTES_MAX     2048 /* bytes kept of a name, in the object's own width */
-#define FILENAME_BYTES_MAX 4096 /* bytes kept of a file name: PATH_MAX */
-#define LINES_CHUNK        8192 /* bytes of a line table in one record */
-#define LINES_CHUNKS_MAX   32   /* records that one line table may take */
+#define NAME_BYTES_MAX     2048  /* bytes kept of a name, in the object's own width */
+#define FILENAME_BYTES_MAX 4096  /* bytes kept of a file name: PATH_MAX */
+#define LINES_CHUNK        8192  /* bytes of a line table in one record */
+#define LINES_CHUNKS_MAX   32    /* records that one line table may take */
 
 enum record_kind {
 	RECORD_SAMPLE = 1, /* struct sample_record */
@@ -57,7 +57,7 @@ enum sample_flags {
 	SAMPLE_NOT_PYTHON = 16, /* the process has no known interpreter (yet) */
 	SAMPLE_NATIVE =
 		32, /* native frames were looked for; not if nothing is known of the process */
-	SAMPLE_NATIVE_CUT = 64,  /* the outer native frames are missing */
+	SAMPLE_NATIVE_CUT = 64, /* the outer native frames are missing */
 	SAMPLE_LOOK = 128 /* of a thread that was away and still is: not part of the recording */
 };
 
@@ -79,15 +79,22 @@ enum target_kind { TARGET_NONE, TARGET_INET, TARGET_INET6, TARGET_UNIX, TARGET_F
 
 /* What a descriptor that a thread waits on leads to. Ports are in host order. */
 struct wait_target {
-	__u32 kind; /* enum target_kind */
+	__u16 kind;        /* enum target_kind */
+	__u16 descriptors; /* of a wait for several: how many, and this one was ready; else 0 */
 	__u16 local_port;
 	__u16 peer_port;
 	__u8 address[16]; /* of the peer, in network order */
 	__u64 inode;      /* of a file */
-	char path[64];    /* a file's last component, or a unix socket's path; may be cut */
+	/*
+	 * Of a unix socket; may be cut. Of a file or pipe: its name, then those of the directories
+	 * that it is in, from the inside outwards, each with a NUL, as many as there is room for; "/"
+	 * is the last. One that ends with the last byte may be cut.
+	 */
+	char path[64];
 };
 
-#define GENERATIONS 3
+#define GENERATIONS   3
+#define GC_UNNUMBERED (GENERATIONS + 1) /* some generation */
 
 /* The garbage collections of a process, in the map `collections`. */
 struct collections {
@@ -98,12 +105,17 @@ struct collections {
 
 enum message_direction { MESSAGE_SENT, MESSAGE_RECEIVED };
 
-/* Who ended a wait. tid 0: not known. */
+/*
+ * Who ended a wait. tid 0: not known. The frames are the innermost ones: of a condition's notify()
+ * and what the standard library has around it the one that called it is among them.
+ */
+#define WAKER_FRAMES_MAX 4
+
 struct thread_waker {
 	__u32 pid; /* of its process */
 	__u32 tid;
 	char comm[COMM_SIZE];
-	struct python_frame frame; /* if it is of the same process; code 0: none */
+	struct python_frame frames[WAKER_FRAMES_MAX]; /* if of the same process; code 0: no more */
 };
 
 /*
@@ -121,11 +133,11 @@ struct sample_record {
 	__u64 runqueue_ns; /* the same for the time in the run queue; 0: none */
 	__u64 runqueue_length_ns;
 	__u64 python_thread; /* address of its PyThreadState; 0: it has none, or none was found */
-	__u32 continued;  /* 1: the wait goes on from the one before and is not counted again */
-	__u32 flags;      /* enum sample_flags */
-	__s32 syscall;    /* number; -1: none */
-	__s32 descriptor; /* that `target` was found by; -1: none */
-	__u32 leaf;       /* enum leaf */
+	__u32 continued;     /* 1: the wait goes on from the one before and is not counted again */
+	__u32 flags;         /* enum sample_flags */
+	__s32 syscall;       /* number; -1: none */
+	__s32 descriptor;    /* that `target` was found by; -1: none */
+	__u32 leaf;          /* enum leaf */
 	char comm[COMM_SIZE];
 	struct wait_target target;
 	/*
@@ -135,11 +147,12 @@ struct sample_record {
 	struct python_frame holder[2];
 	struct thread_waker waker; /* of a wait for a lock or a pipe */
 	char ran[COMM_SIZE];       /* what had the CPU that the thread was in the run queue for */
-	__u32 gc;                  /* generation that the thread collects, + 1; 0: none */
-	__u32 messages[2];         /* what the sample stands for, by enum message_direction */
-	__u64 message_number;      /* which of the thread's in that direction it is, from 1 on */
-	__u64 grown_bytes;         /* what the sample stands for of growth of resident memory */
-	__u32 gc_flag;             /* 1: it collects some generation, by the interpreter's flag */
+	__u32 gc;          /* generation that the thread collects, + 1, or GC_UNNUMBERED; 0: none */
+	__u32 messages[2]; /* what the sample stands for, by enum message_direction */
+	__u64 message_number; /* which of the thread's in that direction it is, from 1 on */
+	__u64 grown_bytes;    /* what the sample stands for of growth of resident memory */
+	__u32 gc_flag;        /* 1: it collects some generation, by the interpreter's flag */
+	__u32 gc_inside;      /* how many Python frames the collection has called: finalizers */
 	__u32 kernel_count;
 	__u32 python_count;
 	__u32 native_count;

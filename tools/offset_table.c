@@ -40,6 +40,7 @@ struct field {
 static const struct field fields[] = {
 	{"runtime_interpreters_head", {{RUNTIME, "interpreters.head"}}, true},
 	{"runtime_gil", {{RUNTIME, "ceval.gil"}}, false},
+	{"runtime_gc_collecting", {{RUNTIME, "gc.collecting"}}, false},
 	{"interpreter_next", {{INTERPRETER, "next"}}, true},
 	{"interpreter_threads_head",
 	 {{INTERPRETER, "threads.head"}, {INTERPRETER, "tstate_head"}},

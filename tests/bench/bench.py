@@ -90,6 +90,42 @@ class Bench:
               ["a switch and its work", "more with pyebpf (quartiles)"],
               [["%.0f ns" % whole, "%+.0f ns (%+.0f … %+.0f)" % (median, low, high)]])
 
+    def growing_memory(self):
+        """With and without --memory: what it costs is the difference of the two."""
+        rows = []
+        for kind in ("objects", "touch"):
+            for options in ((), ("--memory",)):
+                ratios, runs, truth = self.turns(
+                    kind, lambda: Pyebpf(self.directory, 99, *options))  # noqa: B023
+                chunks = truth["chunks"]
+                faults = truth["faults"] / sum(length for _, length in chunks)
+                rows.append([kind, "%.0f" % faults, " ".join(options) or "without", percent(ratios),
+                             own_cpu(runs), memory(runs)])
+        table("Slowdown of a target whose memory grows, 99 Hz (%s)" % self.main,
+              ["target", "page faults/s", "option", "slowdown (quartiles)", "pyebpf's own CPU",
+               "its memory"], rows)
+
+    def growth_time(self):
+        """The program of --memory, of which there is a run for each page that is given."""
+        rows = []
+        for kind in ("objects", "touch"):
+            with KernelStatistics(), Target(self.main, kind) as target:
+                process = subprocess.Popen(
+                    Pyebpf(self.directory, 99, "--memory").command(target.pid, 3),
+                    stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+                time.sleep(1.0)
+                first, burnt = (measure.program_times(process.pid),
+                                measure.cpu_seconds(target.pid))
+                time.sleep(1.5)
+                last, until = measure.program_times(process.pid), measure.cpu_seconds(target.pid)
+                process.wait()
+            ns, runs = (sum(last[key][i] - first.get(key, (0, 0))[i]
+                            for key in last if key[1] == "grow_memory") for i in (0, 1))
+            rows.append([kind, runs, "%.0f ns" % (ns / max(runs, 1)),
+                         "%.2f %%" % (ns / (until - burnt) / 1e7)])
+        table("BPF time of --memory (bpf_stats' own floor included, samples too)",
+              ["target", "runs in 1.5 s", "ns a run", "of the target's CPU time"], rows)
+
     # What the kernel says ------------------------------------------------------------------------
     def bpf_time(self):
         rows = []
@@ -286,7 +322,7 @@ def main():
     parser.add_argument("--turns", type=int, default=7, help="times the profiler is attached")
     parser.add_argument("--seconds", type=int, default=3, help="length of each")
     parser.add_argument("--only", action="append", help="a part: cpu_bound, blocking, others, "
-                        "bpf_time, native_time, native_tables, hook_time, start")
+                        "growing_memory, growth_time, bpf_time, native_time, native_tables, hook_time, start")
     options = parser.parse_args()
     if os.geteuid() != 0:
         sys.exit("the benchmarks need root, as recording does")
@@ -295,8 +331,8 @@ def main():
     with tempfile.TemporaryDirectory(prefix="pyebpf-bench-") as directory:
         bench = Bench(options, directory)
         parts = ["peers"] if options.peers else options.only or [
-            "cpu_bound", "blocking", "others", "bpf_time", "native_time", "native_tables",
-            "hook_time", "start"]
+            "cpu_bound", "blocking", "others", "growing_memory", "growth_time", "bpf_time",
+            "native_time", "native_tables", "hook_time", "start"]
         with KernelStatistics("0"):  # each part that needs them switches them on
             for part in parts:
                 getattr(bench, part)()

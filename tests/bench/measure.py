@@ -106,9 +106,13 @@ def peak_memory(pid):
 class Pyebpf(Profiler):
     name = "pyebpf"
 
+    def __init__(self, directory, rate, *options):
+        super().__init__(directory, rate)
+        self.options = options
+
     def command(self, pid, seconds):
         return [harness.PYEBPF, "record", "-p", str(pid), "-d", str(seconds), "-r",
-                str(self.rate), "-o", self.output + ".pb.gz", "-q"]
+                str(self.rate), "-o", self.output + ".pb.gz", "-q", *self.options]
 
     def recording(self):
         return harness.Recording(self.output + ".pb.gz")

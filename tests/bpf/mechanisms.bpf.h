@@ -55,6 +55,7 @@ __u32 subject_pid __weak = 0; /* set by identify(), as the kernel's root namespa
 __u32 subject_tid __weak = 0;
 struct made_call made_call __weak = {};
 struct call_result call_result __weak = {};
+struct thread_waker waker_result __weak = {};
 
 /* The thread's storage, made where it has none. */
 static __always_inline struct thread *thread_made(struct task_struct *task)
@@ -79,6 +80,7 @@ static __always_inline void call_classify(struct thread *thread, subject_t subje
 	call_result.descriptor = descriptor;
 	call_result.continued = thread->continued;
 	call_result.gil_deadline_ns = thread->gil_deadline_ns;
+	call_result.gil_holder = thread->gil_holder;
 }
 
 #endif

@@ -65,6 +65,7 @@ struct call_result {
 	__s32 syscall;
 	__u32 continued;
 	__u64 gil_deadline_ns;
+	struct python_frame gil_holder;
 };
 
 #define MADE_REGISTERS 17 /* numbers that DWARF gives, and one that it does not */
@@ -80,6 +81,7 @@ struct descriptor_result {
 	__u32 kind; /* enum descriptor_kind */
 	__u32 pad;
 	struct wait_target target;
+	char room[64]; /* see target_read() */
 };
 
 #endif

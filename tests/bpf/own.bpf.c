@@ -4,6 +4,7 @@
  * and on the CPU's clock do: its Python frames, its descriptors, a system call it could be in.
  */
 #include "mechanisms.bpf.h"
+#include "waker.bpf.h"
 
 __u32 descriptor = 0;
 struct descriptor_result descriptor_result = {};
@@ -29,6 +30,64 @@ int walk_own(void *context)
 		return 1;
 	sample_add_stack(&sampling, thread, task, OWN_THREAD);
 	sample_end(&sampling);
+	return 0;
+}
+
+/* A tick at made_call.now that finds the thread at work. */
+SEC("raw_tp")
+int tick_own(void *context)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct thread *thread = thread_made(task);
+	struct sampling sampling;
+
+	if (!thread || sample_begin(&sampling, SCRATCH_CPU, task))
+		return 1;
+	sampling.sample->time_ns = made_call.now;
+	sample_add_stack(&sampling, thread, task, OWN_THREAD);
+	gil_tick_note(thread, task, OWN_THREAD, sampling.sample);
+	sample_end(&sampling);
+	return 0;
+}
+
+/* The end at made_call.now of the wait that classify_own was told of: a sample that says why. */
+SEC("raw_tp")
+int wait_end_own(void *context)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct thread *thread = thread_made(task);
+	struct sampling sampling;
+
+	if (!thread || sample_begin(&sampling, SCRATCH_OFFCPU, task))
+		return 1;
+	sampling.sample->state = call_result.state;
+	thread->capture.length_ns = made_call.now - thread->gil_began_ns;
+	sample_add_stack(&sampling, thread, task, OWN_THREAD);
+	sample_add_others(&sampling, thread, task, OWN_THREAD);
+	sample_end(&sampling);
+	return 0;
+}
+
+/* The thread, as if in made_call, wakes itself after `made_call.now` ns in call_result.state. */
+SEC("raw_tp")
+int wake_own(void *context)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct syscall call = {.number = made_call.number};
+	struct thread *thread = thread_made(task);
+
+	if (!thread)
+		return 1;
+	__builtin_memcpy(call.arguments, made_call.arguments, sizeof(call.arguments));
+	thread->mode = THREAD_BLOCKED;
+	thread->state = call_result.state;
+	thread->descriptor = call_result.descriptor;
+	thread->since_ns = 0;
+	__builtin_memset(&thread->strata, 0, sizeof(thread->strata));
+	__builtin_memset(&thread->waker, 0xff, sizeof(thread->waker));
+	waker_note(thread, task, &call, made_call.now);
+	waker_result = thread->waker;
+	thread->mode = THREAD_RUNNING;
 	return 0;
 }
 
@@ -117,11 +176,10 @@ int describe(void *context)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
 	struct descriptor_table table = descriptor_table_read(task);
-	struct wait_target target = {};
 
 	descriptor_result.kind = descriptor_kind(table.files, table.owner, descriptor);
-	target_read(task, descriptor, &target);
-	descriptor_result.target = target;
+	__builtin_memset(&descriptor_result.target, 0, sizeof(descriptor_result.target));
+	target_read(task, descriptor, &descriptor_result.target);
 	return 0;
 }
 

@@ -19,6 +19,7 @@ CORE = [next(each for each in INTERPRETERS[::-1] if each.version == version)
 RECIPES = {
     "stacks": lambda interpreter: harness.attach(interpreter, "stacks.py", 3, 999),
     "waits": lambda interpreter: harness.launch(interpreter, "waits.py", 199),
+    "targets": lambda interpreter: harness.follow_script(interpreter, "targets.py", 199),
     "gil": lambda interpreter: harness.launch(interpreter, "gil.py", 499, "--seconds", "2"),
     "identity": lambda interpreter: harness.launch(
         interpreter, "identity.py", 999, "--seconds", "2"),

@@ -4,6 +4,7 @@ import json
 import os
 import select
 import shutil
+import signal
 import subprocess
 import time
 
@@ -56,6 +57,12 @@ class Workload:
         """Ends it in order and returns its truth."""
         self.process.terminate()
         output, _ = self.process.communicate(timeout=30)
+        return json.loads(output.decode().splitlines()[-1])
+
+    def finish(self, seconds=60):
+        """Waits until it ends by itself and returns its truth."""
+        output, _ = self.process.communicate(timeout=seconds)
+        assert self.process.returncode == 0, "status %s" % self.process.returncode
         return json.loads(output.decode().splitlines()[-1])
 
     def __enter__(self):
@@ -171,6 +178,27 @@ def attach(interpreter, script, seconds, rate, *arguments):
         truth = workload.stop()
     truth["recorder"] = [started, ended]
     return Recording(path, truth, done)
+
+
+def follow(command, name, rate):
+    """Records all that a workload does after "ready": it waits for SIGUSR1, works and ends."""
+    path = output_path(name)
+    with Workload(command) as workload, \
+            Recorder("-p", workload.pid, "-r", rate, "-o", path) as recorder:
+        recorder.wait_started()
+        workload.process.send_signal(signal.SIGUSR1)
+        truth = workload.finish()
+        done = recorder.wait()
+    assert done.returncode == 0, done.stderr
+    return Recording(path, truth, done)
+
+
+def follow_script(interpreter, script, rate, *arguments):
+    name = "%s-%s" % (interpreter.name, os.path.splitext(script)[0])
+    outside, inside = interpreter.share(name)
+    recording = follow(interpreter.command(script, "--directory", inside, *arguments), name, rate)
+    shutil.rmtree(outside)
+    return recording
 
 
 def launch(interpreter, script, rate, *arguments):

@@ -27,6 +27,7 @@ LOOP = "_PyEval_EvalFrameDefault"
 SOURCES = {"native_probe": ("native_probe.c", "-lpthread", "-ldl"),
            "native_late": ("native_library.c", "-DMODULE=native_late"),
            "native_deleted": ("native_library.c", "-DMODULE=native_deleted"),
+           "holders_native": ("holders_native.c",),
            "native_exceptions": ("native_exceptions.cc",),
            # For a root without the run-time library of C++.
            "native_exceptions.static": ("native_exceptions.cc", "-static-libstdc++")}

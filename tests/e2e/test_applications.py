@@ -2,7 +2,6 @@
 """Real applications, from their packages: gunicorn with Flask, and a numpy job."""
 import json
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -13,8 +12,9 @@ import urllib.request
 
 import pytest
 
+import environments
 import harness
-from interpreters import BUILD, IN_CI, WORKLOADS, Interpreter
+from interpreters import WORKLOADS, Interpreter
 
 PACKAGES = ["gunicorn", "flask", "numpy"]
 DELAY = 0.020
@@ -23,17 +23,7 @@ DELAY = 0.020
 @pytest.fixture(scope="session")
 def environment():
     """The directory of a virtual environment with PACKAGES, made once."""
-    directory = os.path.join(BUILD, "venv")
-    if not os.path.exists(directory + "/complete"):
-        shutil.rmtree(directory, ignore_errors=True)
-        try:
-            subprocess.run(["/usr/bin/python3", "-m", "venv", directory], check=True)
-            subprocess.run([directory + "/bin/pip", "install", "--quiet",
-                            "--disable-pip-version-check", *PACKAGES], check=True, timeout=300)
-        except (OSError, subprocess.SubprocessError) as error:
-            (pytest.fail if IN_CI else pytest.skip)("no virtual environment: %s" % error)
-        open(directory + "/complete", "w").close()
-    return directory
+    return environments.make("venv", "/usr/bin/python3", PACKAGES)
 
 
 @pytest.fixture

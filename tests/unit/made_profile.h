@@ -355,8 +355,10 @@ __attribute__((unused)) static struct profile *made_shop(void)
 	profile->facts.duration_ns = 20000 * MILLISECOND;
 	key.process = made_process(profile, 100, "shop.py");
 	process = profile->processes[0];
-	process.gc =
-		(struct profile_gc){GC_USDT, {1200, 110, 9}, 520 * MILLISECOND, 38 * MILLISECOND};
+	process.gc = (struct profile_gc){.source = GC_USDT,
+					 .collections = {1200, 110, 9},
+					 .ns = 520 * MILLISECOND,
+					 .longest_ns = 38 * MILLISECOND};
 	profile_process_set(profile, 0, &process);
 	index = made_frame(profile, KIND_PYTHON, "index", views, 30, 35);
 	call = made_frame(profile, KIND_PYTHON, "index", views, 30, 33);

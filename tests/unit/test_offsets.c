@@ -116,6 +116,8 @@ static void test_newer(void **state)
 	assert_int_equal(layout.version, 0x030e);
 	assert_int_equal(layout.runtime_interpreters_head, 808);
 	assert_int_equal(layout.interpreter_gc_collecting, 7408 + 192);
+	assert_int_equal(layout.interpreter_gc_frame, 0);
+	assert_int_equal(layout.interpreter_gc_statistics, 0);
 	assert_int_equal(layout.gil_locked, 16);
 	assert_int_equal(layout.gil_last_holder, 8);
 	assert_int_equal(layout.thread_id, 152);
@@ -127,6 +129,8 @@ static void test_newer(void **state)
 	assert_int_equal(layout.version, 0x030f);
 	assert_int_equal(layout.runtime_interpreters_head, 936);
 	assert_int_equal(layout.interpreter_gc_collecting, 7400 + 112);
+	assert_int_equal(layout.interpreter_gc_frame, 7400 + 120);
+	assert_int_equal(layout.interpreter_gc_statistics, 7400 + 104);
 	assert_int_equal(layout.gil_locked, 16);
 	assert_int_equal(layout.gil_last_holder, 8);
 	assert_int_equal(layout.thread_id, 176);

@@ -117,6 +117,8 @@ static void compare_collections(const struct profile_gc *a, const struct profile
 	assert_memory_equal(a->collections, b->collections, sizeof(a->collections));
 	assert_int_equal(a->ns, b->ns);
 	assert_int_equal(a->longest_ns, b->longest_ns);
+	assert_int_equal(a->counted, b->counted);
+	assert_int_equal(a->timed, b->timed);
 }
 
 static void compare_ledgers(const struct profile *a, const struct profile *b)
@@ -283,6 +285,8 @@ static void test_round_trip_reasons(void **state)
 		process.gc.collections[0] = process.gc.source ? INT64_MAX / 8 : 0;
 		process.gc.ns = process.gc.source ? INT64_MAX / 8 : 0;
 		process.gc.longest_ns = process.gc.source;
+		process.gc.counted = process.gc.source == GC_SAMPLED;
+		process.gc.timed = process.gc.source == GC_UPROBE;
 		assert_int_equal(profile_process(profile, &process, &id), 0);
 	}
 	again = read_back(profile);
@@ -651,6 +655,8 @@ static void test_reason_comments(void **state)
 		PROCESS "{\"by\":\"usdt\",\"collections\":[1,-1,1],\"ns\":1,\"longest_ns\":1}}",
 		PROCESS "{\"by\":\"usdt\",\"collections\":[1,1,1],\"ns\":-1,\"longest_ns\":1}}",
 		PROCESS "{\"by\":\"usdt\",\"collections\":[1,1,1],\"ns\":1}}",
+		PROCESS "{\"by\":\"sampled\",\"collections\":[1,1,1],\"ns\":1,\"longest_ns\":0,"
+			"\"counted\":1}}",
 	};
 	static const char *const repeats[] = {
 		"repeat: {}",
@@ -661,7 +667,6 @@ static void test_reason_comments(void **state)
 		REPEAT("0", "[\"f\",\"\",1,1]", "1", "9", "9"),
 		REPEAT("0", "[\"f\",\"\",3000000000]", "1", "9", "9"),
 		REPEAT("0", "\"f\"", "1", "9", "9"),
-		REPEAT("0", "[\"f\",\"\",1]", "0", "9", "9"),
 		REPEAT("0", "[\"f\",\"\",1]", "-1", "9", "9"),
 		REPEAT("0", "[\"f\",\"\",1]", "1", "9", "10"),
 		REPEAT("0", "[\"f\",\"\",1]", "1", "9", "-1"),

@@ -35,6 +35,24 @@ static double factor(double counted, double sampled)
 	return counted > 0 && sampled > 0 ? counted / sampled : 1;
 }
 
+/* Of calls seen whole there are as many more as of messages; each has what was seen. */
+static void repeat_fit(struct profile_repeat *repeat, double by)
+{
+	double each;
+
+	if (repeat->at_least)
+		return;
+	if (!repeat->calls) {
+		repeat->sends = (uint64_t)llround((double)repeat->sends * by);
+		return;
+	}
+	each = (double)repeat->sends / (double)repeat->calls;
+	repeat->calls = (uint64_t)fmax(1, round((double)repeat->calls * by));
+	repeat->sends = (uint64_t)llround((double)repeat->calls * each);
+	if (repeat->sends < repeat->most)
+		repeat->sends = repeat->most;
+}
+
 int message_totals_fit(struct profile *profile)
 {
 	struct message_total *totals = calloc(profile->process_count + 1UL, sizeof(*totals));
@@ -53,17 +71,9 @@ int message_totals_fit(struct profile *profile)
 					   factor(total->receives, total->sampled_receives));
 	}
 	for (i = 0; i < profile->repeat_count; i++) {
-		struct profile_repeat *repeat = &profile->repeats[i];
-		const struct message_total *total = &totals[repeat->process];
-		double each = (double)repeat->sends / (double)repeat->calls;
-		double calls = (double)repeat->calls * factor(total->sends, total->sampled_sends);
+		const struct message_total *total = &totals[profile->repeats[i].process];
 
-		if (repeat->at_least)
-			continue;
-		repeat->calls = (uint64_t)fmax(1, round(calls));
-		repeat->sends = (uint64_t)llround((double)repeat->calls * each);
-		if (repeat->sends < repeat->most)
-			repeat->sends = repeat->most;
+		repeat_fit(&profile->repeats[i], factor(total->sends, total->sampled_sends));
 	}
 	free(totals);
 	return 0;

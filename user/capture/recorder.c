@@ -18,6 +18,7 @@
 #include "capture/stack.h"
 #include "capture/syscalls.h"
 #include "capture/target_name.h"
+#include "profile/library.h"
 #include "profile/estimate.h"
 #include "python/text.h"
 #include "target/listeners.h"
@@ -255,23 +256,34 @@ static int wait_add(struct recorder *recorder, struct profile_key *key, uint64_t
 				     counts && length ? (double)ns / length : 0);
 }
 
+static int frame_function(struct recorder *recorder, const struct sample_record *sample,
+			  const struct python_frame *frame,
+			  const struct profile_function **function)
+{
+	const struct profile *profile = recorder->profile;
+	uint32_t location;
+	int error = codes_locate(recorder->stacks.codes, sample->head.process, frame, &location);
+
+	if (!error)
+		*function = &profile->functions[profile->locations[location].function];
+	return error;
+}
+
 /* A frame as labels have it: `function (file:first line)`; id 0: not known. */
 static int frame_label(struct recorder *recorder, const struct sample_record *sample,
 		       const struct python_frame *frame, uint32_t *label)
 {
 	const struct profile *profile = recorder->profile;
 	const struct profile_function *function;
-	uint32_t location;
 	char *text;
 	int error;
 
 	*label = 0;
 	if (!frame->code)
 		return 0;
-	error = codes_locate(recorder->stacks.codes, sample->head.process, frame, &location);
+	error = frame_function(recorder, sample, frame, &function);
 	if (error)
 		return error;
-	function = &profile->functions[profile->locations[location].function];
 	if (asprintf(&text, "%s (%s:%" PRId32 ")", profile->strings[function->name],
 		     profile->strings[function->filename], function->start_line) < 0)
 		return -ENOMEM;
@@ -299,18 +311,46 @@ static int gil_wait_add(struct recorder *recorder, const struct sample_record *s
 	return error;
 }
 
+/*
+ * The waker's function: the innermost one that is not a library's, for it is threading's and
+ * queue's functions that all wake by; else the innermost one.
+ */
+static int waker_frame_choose(struct recorder *recorder, const struct sample_record *sample,
+			      const struct python_frame **frame)
+{
+	const struct python_frame *frames = sample->waker.frames;
+	const struct profile_function *function;
+	uint32_t at;
+	int error;
+
+	*frame = frames;
+	for (at = 0; at < WAKER_FRAMES_MAX && frames[at].code; at++) {
+		error = frame_function(recorder, sample, &frames[at], &function);
+		if (error)
+			return error;
+		if (!file_is_library(recorder->profile->strings[function->filename])) {
+			*frame = &frames[at];
+			return 0;
+		}
+	}
+	return 0;
+}
+
 /* Who ended a wait: a Python function of the process, else a thread by its name and process. */
 static int waker_label(struct recorder *recorder, const struct sample_record *sample,
 		       uint32_t *label)
 {
 	const struct thread_waker *waker = &sample->waker;
+	const struct python_frame *frame;
 	char text[COMM_SIZE + 32];
+	int error;
 
 	*label = 0;
 	if (!waker->tid)
 		return 0;
-	if (waker->frame.code)
-		return frame_label(recorder, sample, &waker->frame, label);
+	error = waker_frame_choose(recorder, sample, &frame);
+	if (error || frame->code)
+		return error ? error : frame_label(recorder, sample, frame, label);
 	snprintf(text, sizeof(text), "%.*s (%s %" PRIu32 ")", COMM_SIZE, waker->comm,
 		 waker->pid == sample->head.pid ? "thread" : "process",
 		 waker->pid == sample->head.pid ? waker->tid : waker->pid);
@@ -536,17 +576,19 @@ uint64_t recorder_samples(const struct recorder *recorder)
 	return recorder->profile->facts.captured;
 }
 
-/* Where collections were only sampled, so is the time that they took. */
+/* Where collections were only sampled, so is the time that they took, whatever they waited for. */
 static void collections_add(struct profile *profile)
 {
+	int64_t collector;
 	uint32_t i;
 
 	for (i = 0; i < profile->sample_count; i++) {
 		const struct profile_sample *sample = &profile->samples[i];
-		struct profile_process *process = &profile->processes[sample->key.process];
+		struct profile_gc *gc = &profile->processes[sample->key.process].gc;
 
-		if (process->gc.source == GC_SAMPLED && sample->key.leaf == LEAF_GC)
-			process->gc.ns += sample->ns;
+		if (gc->source == GC_SAMPLED && !gc->timed &&
+		    profile_stack_collects(profile, sample->key.stack, &collector))
+			gc->ns += sample->ns;
 	}
 }
 

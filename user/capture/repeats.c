@@ -16,7 +16,7 @@
 /* What is sent in a call to one target by one function. */
 struct sender {
 	uint32_t target;
-	uint32_t function; /* innermost one of the user's that sends, or the level's own */
+	uint32_t function; /* innermost one of the user's that sends, else the innermost */
 	uint64_t sends;
 	uint64_t weight;    /* of all of them */
 	uint32_t site;      /* location in the call of most of them, */
@@ -29,6 +29,7 @@ struct level {
 	int32_t first; /* instruction at which it was first seen */
 	bool moved;    /* it has been elsewhere since */
 	bool begun;    /* the thread's message before was sampled, and not in this call */
+	bool unsure;   /* it may be several: a new one would look the same */
 	uint32_t sender_count;
 	struct sender senders[SENDERS_MAX];
 };
@@ -59,6 +60,7 @@ struct pattern {
 	uint32_t depth;             /* of the caller, from the outermost frame on */
 	uint64_t calls, sends;      /* of which all was seen, and the messages in them */
 	uint64_t parts, part_sends; /* of which one end was seen */
+	uint64_t unsure_sends;      /* in calls that may be several */
 	uint64_t weight;            /* of all messages */
 	uint64_t most;              /* in a call */
 	UT_hash_handle hh;
@@ -151,6 +153,12 @@ static int sender_close(struct repeats *repeats, const struct followed *thread, 
 		return -ENOMEM;
 	pattern->depth = depth;
 	pattern->weight += sender->weight;
+	if (level->unsure) {
+		pattern->unsure_sends += sender->sends;
+		if (!pattern->most)
+			pattern->site = sender->site;
+		return 0;
+	}
 	if (level->begun && ended) {
 		pattern->calls++;
 		pattern->sends += sender->sends;
@@ -193,8 +201,36 @@ static int levels_close(struct repeats *repeats, struct followed *thread, uint32
 	return error;
 }
 
+/*
+ * Whether the function was called anew: it is where the call was first seen, or before where it was
+ * last, and in no loop that would have led back there.
+ */
+static bool level_begins(const struct level *level, const struct repeat_frame *frame)
+{
+	return !frame->loops && (frame->instruction < level->now.instruction ||
+				 (level->moved && frame->instruction == level->first));
+}
+
+/*
+ * Of two loops, one inside of a call that the other makes, the outer may have gone on: then the
+ * call is a new one. That shows if such calls send from another place first; else it does not.
+ */
+static void levels_doubt(struct followed *thread, const struct repeat_frame *frames,
+			 uint32_t looping)
+{
+	uint32_t depth = looping - 1, outer;
+
+	for (outer = depth; outer-- > 0 && !frames[outer].loops;)
+		if (thread->levels[outer + 1].moved)
+			return;
+	if (outer == UINT32_MAX || thread->levels[outer + 1].moved)
+		return;
+	for (; depth > outer; depth--)
+		thread->levels[depth].unsure = true;
+}
+
 /* How many of the thread's open calls go on in this stack; the last of them may have moved. */
-static uint32_t levels_match(const struct repeats *repeats, const struct followed *thread,
+static uint32_t levels_match(const struct repeats *repeats, struct followed *thread,
 			     const struct repeat_frame *frames, uint32_t count)
 {
 	uint32_t depth, looping = 0;
@@ -208,12 +244,13 @@ static uint32_t levels_match(const struct repeats *repeats, const struct followe
 		if (function_of(repeats, level->now.location) !=
 		    function_of(repeats, frames[depth].location))
 			return depth;
-		if (!stays && level->moved && !frames[depth].loops &&
-		    frames[depth].instruction == level->first)
-			return looping;
+		if (!stays && level_begins(level, &frames[depth]))
+			break;
 		if (!stays)
 			return depth + 1;
 	}
+	if (looping)
+		levels_doubt(thread, frames, looping);
 	return looping;
 }
 
@@ -272,16 +309,15 @@ static bool location_is_library(const struct repeats *repeats, uint32_t location
 	return file_is_library(profile->strings[function->filename]);
 }
 
-/* The innermost function that is not a library's, from `depth` on; else the one at `depth`. */
-static uint32_t sender_find(const struct repeats *repeats, const struct followed *thread,
-			    uint32_t depth)
+/* The depth of the innermost function that is not a library's, else of the innermost one. */
+static uint32_t sender_find(const struct repeats *repeats, const struct followed *thread)
 {
 	uint32_t at;
 
-	for (at = thread->depth; at-- > depth;)
+	for (at = thread->depth; at-- > 0;)
 		if (!location_is_library(repeats, thread->levels[at].now.location))
-			return function_of(repeats, thread->levels[at].now.location);
-	return function_of(repeats, thread->levels[depth].now.location);
+			return at;
+	return thread->depth - 1;
 }
 
 /* Whether the message is the one right after the last that was seen of the thread. */
@@ -293,7 +329,7 @@ static bool message_follows(const struct followed *thread, const struct repeat_m
 int repeats_observe(struct repeats *repeats, const struct repeat_message *message)
 {
 	struct followed *thread = thread_find(repeats, message->process, message->tid);
-	uint32_t count = message->count, depth, matched = 0;
+	uint32_t count = message->count, depth, matched = 0, sender, function;
 	bool follows;
 	int error;
 
@@ -311,18 +347,25 @@ int repeats_observe(struct repeats *repeats, const struct repeat_message *messag
 		level_open(&thread->levels[depth], &message->frames[depth], follows);
 	thread->depth = count;
 	thread->number = message->number;
-	for (depth = 0; depth < count; depth++)
-		level_send(&thread->levels[depth], message->target,
-			   sender_find(repeats, thread, depth), message->weight);
+	if (!count)
+		return error;
+	sender = sender_find(repeats, thread);
+	function = function_of(repeats, thread->levels[sender].now.location);
+	for (depth = 0; depth <= sender; depth++)
+		level_send(&thread->levels[depth], message->target, function, message->weight);
 	return error;
 }
 
-static bool pattern_counts(const struct pattern *pattern)
+static bool pattern_counts(const struct repeats *repeats, const struct pattern *pattern)
 {
 	if (pattern->calls)
 		return pattern->sends >= REPEAT_MIN * pattern->calls;
+	/* A loop of a library's around the program's functions is that of a server. */
+	if (!pattern->parts)
+		return pattern->unsure_sends >= REPEAT_MIN &&
+		       !location_is_library(repeats, pattern->site);
 	/* A call that loops itself and of which no end was seen is a program's main loop. */
-	return pattern->key.caller != pattern->key.function && pattern->parts &&
+	return pattern->key.caller != pattern->key.function &&
 	       pattern->part_sends >= REPEAT_MIN * pattern->parts;
 }
 
@@ -352,7 +395,7 @@ static bool pattern_is_outdone(const struct repeats *repeats, const struct patte
 	int own = pattern_remoteness(repeats, pattern), others;
 
 	for (other = repeats->patterns; other; other = other->hh.next) {
-		if (other == pattern || !pattern_counts(other) ||
+		if (other == pattern || !pattern_counts(repeats, other) ||
 		    other->key.process != pattern->key.process ||
 		    other->key.target != pattern->key.target ||
 		    other->key.function != pattern->key.function)
@@ -378,6 +421,10 @@ static struct profile_repeat pattern_repeat(const struct pattern *pattern)
 					.at_least = !pattern->calls};
 	double each;
 
+	if (!pattern->calls && !pattern->parts) {
+		repeat.sends = pattern->weight;
+		repeat.at_least = false;
+	}
 	if (!pattern->calls)
 		return repeat;
 	each = (double)pattern->sends / (double)pattern->calls;
@@ -397,7 +444,7 @@ int repeats_finish(struct repeats *repeats)
 	for (pattern = repeats->patterns; pattern && !error; pattern = pattern->hh.next) {
 		struct profile_repeat repeat = pattern_repeat(pattern);
 
-		if (pattern_counts(pattern) && !pattern_is_outdone(repeats, pattern))
+		if (pattern_counts(repeats, pattern) && !pattern_is_outdone(repeats, pattern))
 			error = profile_repeat(repeats->profile, &repeat);
 	}
 	return error;

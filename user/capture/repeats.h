@@ -8,6 +8,8 @@
  * When messages are sent one after the other from the same place, the innermost function that is
  * in a loop there goes on in the same call, as do its callers; those that it calls are called anew.
  * A function that comes back to where it was first seen, and is in no loop there, was called anew.
+ * Where a caller is in a loop too, and all calls send from one place alone, one call cannot be told
+ * from the next: then it is said how many messages there are, and not in how many calls.
  */
 #ifndef PYEBPF_REPEATS_H
 #define PYEBPF_REPEATS_H

@@ -49,8 +49,6 @@ struct optional_program {
 static const struct optional_program optional_programs[] = {
 	{"send_message", "sock_send_length", false}, /* from Linux 6.3 on */
 	{"receive_message", "sock_recv_length", false},
-	{"fault_user", "page_fault_user", true}, /* x86 alone */
-	{"fault_kernel", "page_fault_kernel", true},
 	{"grow_memory", "mm_page_alloc", true},
 };
 #define OPTIONAL_COUNT (sizeof(optional_programs) / sizeof(optional_programs[0]))
@@ -115,6 +113,7 @@ static bool program_attached_later(const struct bpf_program *program)
 	const char *name = bpf_program__name(program);
 
 	return !strcmp(name, "sample_cpu") || !strcmp(name, "free_code") ||
+	       !strcmp(name, "enter_collector") || !strcmp(name, "leave_collector") ||
 	       !strcmp(name, "begin_collection") || !strcmp(name, "end_collection") ||
 	       !strcmp(name, "enroll_threads") || !strcmp(name, "name_address");
 }
@@ -322,10 +321,18 @@ static int probe_add(struct session *session, struct bpf_link *link)
 	return 0;
 }
 
-int session_probe_gc(struct session *session, pid_t pid, const char *file)
+/* From now on the process' collections are counted. */
+static int collections_add(const struct session *session, pid_t pid)
 {
 	const struct collections none = {0};
 	uint32_t key = (uint32_t)pid;
+
+	return bpf_map__update_elem(session->programs->maps.collections, &key, sizeof(key), &none,
+				    sizeof(none), BPF_ANY);
+}
+
+int session_probe_gc(struct session *session, pid_t pid, const char *file)
+{
 	int error;
 
 	if (session->probe_count + 2 > PROBES_MAX)
@@ -337,10 +344,23 @@ int session_probe_gc(struct session *session, pid_t pid, const char *file)
 		error = probe_add(
 			session, bpf_program__attach_usdt(session->programs->progs.begin_collection,
 							  pid, file, "python", "gc__start", NULL));
-	if (error)
-		return error;
-	return bpf_map__update_elem(session->programs->maps.collections, &key, sizeof(key), &none,
-				    sizeof(none), BPF_ANY);
+	return error ? error : collections_add(session, pid);
+}
+
+int session_probe_collector(struct session *session, pid_t pid, const char *file, uint64_t offset)
+{
+	int error;
+
+	if (session->probe_count + 2 > PROBES_MAX)
+		return -E2BIG;
+	error = probe_add(session,
+			  bpf_program__attach_uprobe(session->programs->progs.leave_collector, true,
+						     pid, file, offset));
+	if (!error)
+		error = probe_add(session, bpf_program__attach_uprobe(
+						   session->programs->progs.enter_collector, false,
+						   pid, file, offset));
+	return error ? error : collections_add(session, pid);
 }
 
 int session_count_gc(const struct session *session, uint32_t pid, struct collections *counts)

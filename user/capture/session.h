@@ -54,6 +54,9 @@ int session_probe_free(struct session *session, pid_t pid, const char *file, uin
  */
 int session_probe_gc(struct session *session, pid_t pid, const char *file);
 
+/* The same by the function that collects, at `offset` of the file. */
+int session_probe_collector(struct session *session, pid_t pid, const char *file, uint64_t offset);
+
 /* Reads what was counted of a process whose probes are on. Returns 0 or -errno. */
 int session_count_gc(const struct session *session, uint32_t pid, struct collections *counts);
 

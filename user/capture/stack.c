@@ -71,7 +71,10 @@ static const char *sample_notice(const struct sample_record *sample)
 	return NULL;
 }
 
-/* A collection lies between the Python function that set it off and the interpreter's code. */
+/*
+ * A collection lies between the Python function that set it off and the interpreter's code, or the
+ * finalizers that it has called.
+ */
 static int collection_add(struct joining *joining)
 {
 	const struct sample_record *sample = joining->sample;
@@ -80,7 +83,7 @@ static int collection_add(struct joining *joining)
 	if (joining->collected || (!sample->gc && !sample->gc_flag))
 		return 0;
 	joining->collected = true;
-	if (sample->gc)
+	if (sample->gc && sample->gc <= GENERATIONS)
 		snprintf(text, sizeof(text), "<gc generation %u>", sample->gc - 1);
 	return notice_add(joining, text);
 }
@@ -104,13 +107,18 @@ static bool location_is_shim(const struct profile *profile, uint32_t location)
 static int python_add(struct joining *joining, bool all)
 {
 	const struct sample_record *sample = joining->sample;
-	int error = collection_add(joining);
+	int error = 0;
 
 	while (!error && joining->python < sample->python_count) {
-		const struct python_frame *frame = &sample->python[joining->python++];
-		uint32_t *location = &joining->maker->locations[joining->depth];
+		const struct python_frame *frame = &sample->python[joining->python];
+		uint32_t *location;
 
-		error = codes_locate(joining->maker->codes, sample->head.process, frame, location);
+		if (joining->python++ == sample->gc_inside)
+			error = collection_add(joining);
+		location = &joining->maker->locations[joining->depth];
+		if (!error)
+			error = codes_locate(joining->maker->codes, sample->head.process, frame,
+					     location);
 		if (error)
 			return error;
 		if (!location_is_shim(joining->maker->profile, *location))
@@ -118,7 +126,7 @@ static int python_add(struct joining *joining, bool all)
 		if (!all && frame->code & PYTHON_FRAME_ENTRY)
 			break;
 	}
-	return error;
+	return error || !all ? error : collection_add(joining);
 }
 
 /*

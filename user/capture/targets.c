@@ -147,10 +147,12 @@ int targets_begin(struct targets *targets, struct error *error)
 	uint32_t i;
 	int result = 0;
 
-	for (i = 0; !result && i < targets->count; i++)
+	for (i = 0; !result && i < targets->count; i++) {
+		collections_begin(&targets->all[i].process, &targets->all[i].collections);
 		result =
 			session_set_process(targets->session, (uint32_t)targets->all[i].process.pid,
 					    &targets->all[i].config);
+	}
 	targets->begun = true;
 	return result ? error_set(error, result, "cannot record %d: %s",
 				  targets->all[i - 1].process.pid, strerror(-result))

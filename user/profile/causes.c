@@ -33,46 +33,44 @@ struct causes {
 	struct native_time *native_times;
 };
 
-/*
- * The function to name as the cause of a stack's time: the innermost that is the program's own. A
- * socket is read in socket.py whoever waits for it. -1: the stack has no Python function.
- */
-static int64_t cause_location(const struct profile *profile, uint32_t stack)
+/* All that many small round trips cost is one cause: what waits for the answers and what does not. */
+static void cause_is_pattern(const struct exchanges *exchanges, uint32_t at, struct cause *cause)
 {
-	const struct profile_stack *frames = &profile->stacks[stack];
-	uint32_t at, id;
-
-	for (at = 0; at < frames->depth; at++) {
-		const struct profile_function *function;
-
-		id = profile->stack_locations[frames->first + at];
-		function = &profile->functions[profile->locations[id].function];
-		if (function->kind == KIND_PYTHON &&
-		    !file_is_library(profile->strings[function->filename]))
-			return id;
-	}
-	return profile_stack_owner(profile, stack);
+	cause->function = exchanges->items[at].function;
+	cause->thread = 0;
+	cause->column = COLUMN_IO;
+	cause->state = STATE_SOCKET;
+	cause->target = exchanges->items[at].target;
+	cause->exchange = at;
 }
 
 /* Whether a sample is part of a cause, and of which: fills what tells causes apart. */
-static bool cause_of(const struct profile *profile, const struct profile_sample *sample,
-		     struct cause *cause)
+static bool cause_of(const struct profile *profile, const struct exchanges *exchanges,
+		     const struct profile_sample *sample, struct cause *cause)
 {
-	int64_t owner = cause_location(profile, sample->key.stack);
+	int64_t owner = stack_own_location(profile, sample->key.stack);
+	enum column column = state_column(sample->key.state);
+	uint32_t at;
 
 	memset(cause, 0, sizeof(*cause));
 	cause->native_function = -1;
 	cause->exchange = -1;
 	cause->function = owner < 0 ? -1 : (int64_t)profile->locations[owner].function;
 	cause->thread = owner < 0 ? sample->key.thread : 0;
-	cause->column = state_column(sample->key.state);
-	if (cause->column == COLUMN_IO) {
+	cause->column = column;
+	if (column == COLUMN_IO) {
 		cause->state = sample->key.state;
 		cause->target = sample->key.target;
 	}
-	return cause->column != COLUMN_IDLE && cause->column != COLUMN_OTHER &&
-	       sample->key.state != STATE_POLL && !verdict_is_handover(profile, sample) &&
-	       !verdict_is_client_wait(profile, sample);
+	for (at = 0; at < exchanges->count; at++) {
+		if (!exchange_is_many(&exchanges->items[at]) ||
+		    !exchange_has(profile, &exchanges->items[at], sample->key.stack))
+			continue;
+		cause_is_pattern(exchanges, at, cause);
+		break;
+	}
+	return column != COLUMN_IDLE && column != COLUMN_OTHER && sample->key.state != STATE_POLL &&
+	       !verdict_is_handover(profile, sample) && !verdict_is_client_wait(profile, sample);
 }
 
 static int add_native_time(struct causes *causes, const struct native_time *time)
@@ -154,7 +152,7 @@ static int add_detail(struct causes *causes, uint32_t cause, enum detail detail,
 static int add_details(struct causes *causes, const struct profile_sample *sample, uint32_t cause)
 {
 	const struct profile *profile = causes->profile;
-	int64_t owner = cause_location(profile, sample->key.stack);
+	int64_t owner = stack_own_location(profile, sample->key.stack);
 	int32_t line = owner < 0 ? 0 : profile->locations[owner].line;
 	int result;
 
@@ -199,7 +197,7 @@ static int add_cause(struct causes *causes, const struct profile_sample *sample)
 	void *grown;
 	int added;
 
-	if (!cause_of(causes->profile, sample, &cause))
+	if (!cause_of(causes->profile, &verdicts->exchanges, sample, &cause))
 		return 0;
 	grown = array_grow(verdicts->causes, verdicts->cause_count, sizeof(cause));
 	if (!grown)
@@ -232,7 +230,6 @@ static int find_causes(struct causes *causes)
 {
 	const struct profile *profile = causes->profile;
 	struct verdicts *verdicts = causes->verdicts;
-	struct cause *cause;
 	uint32_t at;
 
 	for (at = 0; at < profile->sample_count; at++)
@@ -240,12 +237,6 @@ static int find_causes(struct causes *causes)
 			return -ENOMEM;
 	name_natives(causes);
 	name_details(causes);
-	for (at = 0; at < verdicts->cause_count; at++) {
-		cause = &verdicts->causes[at];
-		if (cause->column == COLUMN_IO && cause->target && cause->function >= 0)
-			cause->exchange = exchanges_find(&verdicts->exchanges, cause->function,
-							 cause->target);
-	}
 	if (verdicts->cause_count)
 		qsort(verdicts->causes, verdicts->cause_count, sizeof(struct cause),
 		      compare_causes);

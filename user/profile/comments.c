@@ -124,10 +124,11 @@ static json_t *process_object(const struct profile *profile, const struct profil
 
 	if (!object || gc->source == GC_UNKNOWN)
 		return object;
-	part = json_pack("{s:s,s:[I,I,I],s:I,s:I}", "by", gc_source_name(gc->source), "collections",
-			 (json_int_t)gc->collections[0], (json_int_t)gc->collections[1],
-			 (json_int_t)gc->collections[2], "ns", (json_int_t)gc->ns, "longest_ns",
-			 (json_int_t)gc->longest_ns);
+	part = json_pack("{s:s,s:[I,I,I],s:I,s:I,s:b,s:b}", "by", gc_source_name(gc->source),
+			 "collections", (json_int_t)gc->collections[0],
+			 (json_int_t)gc->collections[1], (json_int_t)gc->collections[2], "ns",
+			 (json_int_t)gc->ns, "longest_ns", (json_int_t)gc->longest_ns, "counted",
+			 gc->counted, "timed", gc->timed);
 	if (part && !json_object_set_new(object, "gc", part))
 		return object;
 	json_decref(object);
@@ -287,12 +288,13 @@ static int gc_read(struct profile_gc *gc, json_t *object)
 {
 	json_int_t counts[GC_GENERATIONS], ns, longest;
 	const char *by;
-	int source, at;
+	int source, at, counted = 0, timed = 0;
 
 	if (!object)
 		return 0;
-	if (json_unpack(object, "{s:s,s:[I,I,I],s:I,s:I}", "by", &by, "collections", &counts[0],
-			&counts[1], &counts[2], "ns", &ns, "longest_ns", &longest) ||
+	if (json_unpack(object, "{s:s,s:[I,I,I],s:I,s:I,s?b,s?b}", "by", &by, "collections",
+			&counts[0], &counts[1], &counts[2], "ns", &ns, "longest_ns", &longest,
+			"counted", &counted, "timed", &timed) ||
 	    ns < 0 || longest < 0)
 		return -EINVAL;
 	source = gc_source_find(by);
@@ -306,6 +308,8 @@ static int gc_read(struct profile_gc *gc, json_t *object)
 	gc->source = (enum gc_source)source;
 	gc->ns = ns;
 	gc->longest_ns = longest;
+	gc->counted = counted;
+	gc->timed = timed;
 	return 0;
 }
 
@@ -407,8 +411,7 @@ static int repeat_read(struct profile *profile, json_t *object)
 			"caller", &caller, "line", &line, "function", &function, "target", &target,
 			"calls", &calls, "sends", &sends, "most", &most, "at_least", &at_least) ||
 	    process < 0 || process >= profile->process_count || line < INT32_MIN ||
-	    line > INT32_MAX || !calls || !is_count(calls) || !is_count(sends) || most < 0 ||
-	    most > sends)
+	    line > INT32_MAX || !is_count(calls) || !is_count(sends) || most < 0 || most > sends)
 		return -EINVAL;
 	repeat.process = (uint32_t)process;
 	repeat.calls = (uint64_t)calls;

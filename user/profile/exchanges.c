@@ -70,20 +70,23 @@ static int merge(const struct profile *profile, struct exchanges *exchanges)
 	return added < 0 ? -ENOMEM : 0;
 }
 
-/* Whether the function is on a stack, and the caller further out, unless it is the same. */
-static bool is_inside(const struct profile *profile, const struct profile_stack *stack,
-		      const struct exchange *exchange)
+bool exchange_has(const struct profile *profile, const struct exchange *exchange, uint32_t id)
 {
-	uint32_t at, function;
+	const struct profile_stack *stack = &profile->stacks[id];
 	bool found = false, same = exchange->caller == exchange->function;
+	int32_t line = profile->locations[exchange->location].line;
+	const struct profile_location *location;
+	uint32_t at;
 
 	for (at = 0; at < stack->depth; at++) {
-		function = profile->locations[profile->stack_locations[stack->first + at]].function;
-		if (found && function == exchange->caller)
+		location = &profile->locations[profile->stack_locations[stack->first + at]];
+		if (found && location->function == exchange->caller)
 			return true;
-		found |= function == exchange->function;
-		if (found && same)
+		if (location->function != exchange->function)
+			continue;
+		if (same && location->line == line)
 			return true;
+		found = !same;
 	}
 	return false;
 }
@@ -93,7 +96,7 @@ static void add_sample(const struct profile *profile, const struct profile_sampl
 {
 	enum column column = state_column(sample->key.state);
 
-	if (!is_inside(profile, &profile->stacks[sample->key.stack], exchange))
+	if (!exchange_has(profile, exchange, sample->key.stack))
 		return;
 	if (column != COLUMN_IDLE && sample->key.state != STATE_POLL)
 		exchange->whole_ns += sample->ns;
@@ -131,27 +134,11 @@ void exchanges_free(struct exchanges *exchanges)
 
 bool exchange_is_many(const struct exchange *exchange)
 {
+	uint64_t calls = exchange->calls ? exchange->calls : 1;
+
 	/* One call that goes on and on is a program's main loop. */
-	if (exchange->caller == exchange->function && exchange->calls == 1)
+	if (exchange->calls == 1 && (exchange->caller == exchange->function || exchange->at_least))
 		return false;
-	return exchange->calls && exchange->sends / exchange->calls >= EXCHANGES_MANY &&
+	return exchange->sends / calls >= EXCHANGES_MANY &&
 	       (!exchange->seen_sends || exchange->seen_receives >= exchange->seen_sends / 2);
-}
-
-int64_t exchanges_find(const struct exchanges *exchanges, int64_t function, uint32_t target)
-{
-	const struct exchange *exchange;
-	int64_t called = -1;
-	uint32_t at;
-
-	for (at = 0; at < exchanges->count; at++) {
-		exchange = &exchanges->items[at];
-		if (exchange->target != target || !exchange_is_many(exchange))
-			continue;
-		if (exchange->function == function)
-			return at;
-		if (called < 0 && exchange->caller == function)
-			called = at;
-	}
-	return called;
 }

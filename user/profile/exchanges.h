@@ -16,7 +16,7 @@ struct exchange {
 	uint32_t caller, function; /* in profile.functions; the same where it loops itself */
 	uint32_t location;         /* in `caller` */
 	uint32_t target;           /* string */
-	uint64_t calls;            /* of `caller` */
+	uint64_t calls;            /* of `caller`; 0: not known */
 	uint64_t sends;            /* in these together */
 	uint64_t most;             /* in one of them */
 	bool at_least;             /* see struct profile_repeat */
@@ -42,7 +42,7 @@ void exchanges_free(struct exchanges *exchanges);
 /* Whether these are many small round trips: a stream of data goes one way only. */
 bool exchange_is_many(const struct exchange *exchange);
 
-/* The one that a function's waits for a target are of, as the function or its caller; -1: none. */
-int64_t exchanges_find(const struct exchanges *exchanges, int64_t function, uint32_t target);
+/* Whether a stack has the function inside of the caller; where it loops itself, at the same line. */
+bool exchange_has(const struct profile *profile, const struct exchange *exchange, uint32_t stack);
 
 #endif

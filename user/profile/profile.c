@@ -304,6 +304,34 @@ int64_t profile_stack_owner(const struct profile *profile, uint32_t stack)
 	return -1;
 }
 
+bool profile_is_collection(const struct profile *profile, uint32_t function)
+{
+	const struct profile_function *it = &profile->functions[function];
+
+	return it->kind == KIND_NATIVE && !it->module && !it->filename &&
+	       !strncmp(profile->strings[it->name], "<gc", 3);
+}
+
+bool profile_stack_collects(const struct profile *profile, uint32_t stack, int64_t *collector)
+{
+	const struct profile_stack *frames = &profile->stacks[stack];
+	uint32_t at, location, function;
+	bool collects = false;
+
+	*collector = -1;
+	for (at = 0; at < frames->depth; at++) {
+		location = profile->stack_locations[frames->first + at];
+		function = profile->locations[location].function;
+		if (!collects)
+			collects = profile_is_collection(profile, function);
+		else if (profile->functions[function].kind == KIND_PYTHON) {
+			*collector = location;
+			break;
+		}
+	}
+	return collects;
+}
+
 bool profile_is_notice(const struct profile *profile, uint32_t function)
 {
 	const struct profile_function *it = &profile->functions[function];

@@ -87,17 +87,23 @@ enum gc_source { GC_UNKNOWN, GC_USDT, GC_UPROBE, GC_SAMPLED, GC_SOURCE_COUNT };
 
 #define GC_GENERATIONS 3
 
-/* The garbage collections of a process. GC_SAMPLED has no counts and no longest one. */
+/*
+ * The garbage collections of a process: those that began and ended in the recording. GC_SAMPLED has
+ * no longest one, and the rest from samples alone where the interpreter's own counters do not tell.
+ */
 struct profile_gc {
 	enum gc_source source;
 	uint64_t collections[GC_GENERATIONS];
 	int64_t ns;
 	int64_t longest_ns;
+	bool counted; /* GC_SAMPLED: the interpreter has counted `collections`, else not known */
+	bool timed;   /* GC_SAMPLED: the interpreter has measured `ns`, else it is of samples */
 };
 
 /*
  * A function that exchanges many messages with one target while one call of another is under way:
- * the N+1 queries of a view. `calls` are the calls of `caller` in which it did so at least twice.
+ * the N+1 queries of a view. `calls` are the calls of `caller` in which it did so at least twice; 0:
+ * several, which could not be told apart.
  */
 struct profile_repeat {
 	uint32_t process;  /* index into profile.processes */
@@ -207,6 +213,15 @@ void profile_process_set(struct profile *profile, uint32_t id,
 
 /* The innermost Python location of a stack: the one its time is charged to. -1: it has none. */
 int64_t profile_stack_owner(const struct profile *profile, uint32_t stack);
+
+/* Whether a function stands for a garbage collection: "<gc generation 0>", or "<gc>". */
+bool profile_is_collection(const struct profile *profile, uint32_t function);
+
+/*
+ * Whether the stack is of a garbage collection or what it has called; *collector: the location of
+ * the Python function that set it off, -1: there is none.
+ */
+bool profile_stack_collects(const struct profile *profile, uint32_t stack, int64_t *collector);
 
 /* The name of native functions in no file that nothing names. */
 #define PROFILE_GENERATED "[generated code]"

@@ -3,15 +3,17 @@
 #include "profile/summary.h"
 
 #include <errno.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "profile/table.h"
 
-#define NO_ROW      UINT32_MAX
-#define NOT_SAMPLED "[not sampled]"
-#define NEGLIGIBLE  2000 /* of the whole time, the part that need not have its row of samples */
+#define NS_PER_SECOND 1e9
+#define NO_ROW        UINT32_MAX
+#define NOT_SAMPLED   "[not sampled]"
+#define NEGLIGIBLE    2000 /* of the whole time, the part that need not have its row of samples */
 
 struct builder {
 	const struct profile *profile;
@@ -249,6 +251,22 @@ static int add_stack(struct builder *builder, const struct profile_sample *sampl
 	return 0;
 }
 
+/* A collection is put to the function that set it off: a finalizer in between is part of it. */
+static void add_collection(struct builder *builder, const struct profile_sample *sample)
+{
+	const struct profile *profile = builder->profile;
+	int64_t collector;
+	uint32_t function;
+
+	if (!sample->ns || !profile_stack_collects(profile, sample->key.stack, &collector))
+		return;
+	builder->summary->gc_ns += sample->ns;
+	if (collector < 0)
+		return;
+	function = profile->locations[collector].function;
+	builder->summary->rows[builder->rows[function]].gc_ns += sample->ns;
+}
+
 static int add_sample(struct builder *builder, const struct profile_sample *sample)
 {
 	uint32_t row;
@@ -261,6 +279,7 @@ static int add_sample(struct builder *builder, const struct profile_sample *samp
 	charge_self(&builder->summary->rows[row], sample);
 	if (sample->key.state == STATE_RUNNING)
 		builder->summary->running[sample->key.leaf] += sample->ns;
+	add_collection(builder, sample);
 	builder->summary->grown += sample->grown_bytes;
 	builder->summary->grows |= sample->grown_bytes != 0;
 	if (row < builder->profile->function_count)
@@ -481,6 +500,10 @@ struct profile_gc gc_of_all(const struct profile *profile)
 
 	for (at = 0; at < profile->process_count; at++) {
 		gc = &profile->processes[at].gc;
+		if (gc->source == GC_SAMPLED) {
+			all.counted = gc->counted && (all.counted || all.source != GC_SAMPLED);
+			all.timed = gc->timed && (all.timed || all.source != GC_SAMPLED);
+		}
 		if (gc->source > all.source)
 			all.source = gc->source;
 		for (generation = 0; generation < GC_GENERATIONS; generation++)
@@ -490,4 +513,17 @@ struct profile_gc gc_of_all(const struct profile *profile)
 			all.longest_ns = gc->longest_ns;
 	}
 	return all;
+}
+
+bool gc_is_counted(const struct profile_gc *gc)
+{
+	return gc->source != GC_UNKNOWN && (gc->source != GC_SAMPLED || gc->counted);
+}
+
+/* Captured samples are a Poisson process of one each period. */
+int64_t gc_deviation(const struct profile_gc *gc, uint32_t rate_hz)
+{
+	if (gc->source != GC_SAMPLED || gc->timed || !rate_hz)
+		return 0;
+	return (int64_t)sqrt((double)gc->ns * (NS_PER_SECOND / rate_hz));
 }

@@ -31,8 +31,9 @@ struct summary_row {
 	int64_t self[STATE_COUNT];
 	int64_t total[STATE_COUNT];  /* recursive functions count once a stack */
 	int64_t running[LEAF_COUNT]; /* self[STATE_RUNNING], by what was running */
-	int64_t waits;              /* times that a thread blocked with the function on its stack */
-	int64_t self_ns, total_ns;  /* sums over the states */
+	int64_t waits;             /* times that a thread blocked with the function on its stack */
+	int64_t self_ns, total_ns; /* sums over the states */
+	int64_t gc_ns; /* of collections that the function set off, whatever state they were in */
 	int64_t grown, grown_total; /* bytes of memory, charged as the time is */
 };
 
@@ -60,6 +61,7 @@ struct summary {
 	int64_t states[STATE_COUNT]; /* of all threads, from their ledgers */
 	int64_t running[LEAF_COUNT];
 	int64_t grown;
+	int64_t gc_ns; /* of collections, as in the rows */
 	bool grows;    /* the recording says where memory has grown */
 	char **labels; /* texts that the rows point to */
 	uint32_t label_count;
@@ -85,6 +87,12 @@ const struct summary_line *summary_lines(const struct summary *summary, uint32_t
  * least is known.
  */
 struct profile_gc gc_of_all(const struct profile *profile);
+
+/* Whether `collections` says how many there were. */
+bool gc_is_counted(const struct profile_gc *gc);
+
+/* How exact `ns` is: one standard deviation, in ns; 0: it was measured. */
+int64_t gc_deviation(const struct profile_gc *gc, uint32_t rate_hz);
 
 int64_t states_sum(const int64_t states[STATE_COUNT]);
 

@@ -73,7 +73,7 @@ static int64_t take_part(int64_t *seen_ns, int64_t whole_ns)
 static bool is_active(const struct profile_thread *thread, int64_t clients_ns)
 {
 	int64_t work = thread->ns[STATE_RUNNING] + thread->ns[STATE_SOCKET] - clients_ns +
-		       thread->ns[STATE_FILE] + thread->ns[STATE_FAULT];
+		       thread->ns[STATE_FILE] + thread->ns[STATE_FAULT] + thread->ns[STATE_GIL];
 
 	return work > 0 && work >= (thread->end_ns - thread->start_ns) / ACTIVE_PART;
 }

@@ -3,8 +3,8 @@
  * Owns what a profile means: what bounds each process, and its main causes.
  *
  * The verdict speaks of the threads that did something. A thread is *active* if it ran, or waited
- * on a socket, a file or a page fault, for at least 1/200 of its time; the others only waited, as
- * the idle threads of a pool and a server without clients do.
+ * on a socket, a file, a page fault or for the GIL, for at least 1/200 of its time; the others only
+ * waited, as the idle threads of a pool and a server without clients do.
  *
  * Active threads, too, wait for work. Lock waits inside the standard library's means to hand work
  * to another thread (threading's conditions, events and joins; queues; executors; pools) are
@@ -42,13 +42,17 @@ struct verdict {
 	int64_t existed_ns;           /* of all threads: what charged_ns must come to */
 };
 
-/* Time of active threads in a function (or thread) and column; of I/O by state and target too. */
+/*
+ * Time of active threads in a function (or thread) and column; of I/O by state and target too. Many
+ * small round trips are one cause with all time that is inside of them, also on a CPU.
+ */
 struct cause {
 	int64_t function; /* the program's own, that led there; -1: no Python function */
 	uint32_t thread;  /* string: where there is no function, the thread's name; else 0 */
 	enum column column;
 	enum state state; /* of I/O */
 	uint32_t target;  /* string, of I/O; 0: not known */
+	int64_t exchange; /* in verdicts.exchanges: all that this one costs; -1: none */
 	int64_t ns;
 	int64_t waits;
 	int64_t running[LEAF_COUNT];
@@ -60,7 +64,6 @@ struct cause {
 	uint32_t gil_holder; /* string, see struct profile_key */
 	uint32_t waker;      /* string */
 	int64_t holder_ns, waker_ns;
-	int64_t exchange; /* in verdicts.exchanges: what these waits are part of; -1: none */
 };
 
 struct verdicts {

@@ -32,11 +32,15 @@ const char *verdict_word(const struct verdict *verdict)
 	if (!verdict_ns(verdict))
 		return "Idle";
 	memcpy(shares, verdict->shares, sizeof(shares));
-	shares[SHARE_RUNNING] += shares[SHARE_RUNQUEUE];
 	shares[SHARE_RUNQUEUE] = 0;
 	for (share = 0; share < SHARE_COUNT; share++)
 		if (shares[share] > shares[most])
 			most = share;
+	/* Who wants a CPU would use it; but what bounds a busy machine's process by itself, does. */
+	if (percent(shares[most], verdict_ns(verdict)) < MIXED_PERCENT) {
+		shares[SHARE_RUNNING] += verdict->shares[SHARE_RUNQUEUE];
+		most = shares[SHARE_RUNNING] > shares[most] ? SHARE_RUNNING : most;
+	}
 	return percent(shares[most], verdict_ns(verdict)) < MIXED_PERCENT ? "Mixed" : words[most];
 }
 

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "profile/holders.h"
+#include "profile/library.h"
 
 #define NO_GROUP UINT32_MAX
 
@@ -38,14 +39,20 @@ static int add(struct tallies *tallies, const uint32_t key[TALLY_KEYS], const st
 
 /* Adds the waits for a target, or what was sent to it while the thread ran. */
 static int add_target(struct builder *builder, const struct profile_sample *sample,
-		      const uint32_t by[TALLY_KEYS], struct tally part)
+		      struct tally part)
 {
-	uint32_t key[TALLY_KEYS] = {by[0], by[1], sample->key.state, sample->key.target};
+	int64_t owner = stack_own_location(builder->profile, sample->key.stack);
+	uint32_t key[TALLY_KEYS] = {WAIT_NO_FUNCTION, sample->key.thread, sample->key.state,
+				    sample->key.target};
 	uint32_t length[TALLY_KEYS] = {0};
 	int result;
 
 	if (!sample->key.target)
 		return 0;
+	if (owner >= 0) {
+		key[WAIT_FUNCTION] = builder->profile->locations[owner].function;
+		key[WAIT_THREAD] = 0;
+	}
 	if (sample->key.state == STATE_RUNNING) {
 		if (!sample->sends && !sample->receives)
 			return 0;
@@ -83,7 +90,7 @@ static int add_sample(struct builder *builder, const struct profile_sample *samp
 		key[WAIT_OTHER] = sample->key.waker;
 		result = add(&builder->waits->wakers, key, &part, NULL);
 	}
-	return result ? result : add_target(builder, sample, key, part);
+	return result ? result : add_target(builder, sample, part);
 }
 
 /*
@@ -118,7 +125,10 @@ static int find_groups(struct builder *builder)
 	for (at = 0; at < builder->targets.count && added >= 0; at++) {
 		target = &builder->targets.items[at];
 		text = builder->profile->strings[target->key[WAIT_OTHER]];
-		length = target->key[WAIT_STATE] == STATE_SOCKET ? address_length(text) : 0;
+		length = target->key[WAIT_STATE] == STATE_SOCKET ||
+					 target->key[WAIT_STATE] == STATE_POLL
+				 ? address_length(text)
+				 : 0;
 		builder->groups[at] = NO_GROUP;
 		if (!length)
 			continue;

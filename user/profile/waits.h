@@ -4,7 +4,8 @@
  * Leaves to user/views how they look.
  *
  * Time is charged as in summary.h: to the innermost Python function, or to the thread where there
- * is none.
+ * is none. Only targets are charged to the innermost function of the program's own, where there is
+ * one: a database is asked and waited for in several functions of its driver.
  */
 #ifndef PYEBPF_WAITS_H
 #define PYEBPF_WAITS_H

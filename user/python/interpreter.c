@@ -6,6 +6,7 @@
 #include "python/interpreter.h"
 
 #include <ctype.h>
+#include <elf.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -249,10 +250,48 @@ static bool is_cheap(const uint8_t *instruction)
 	return instruction[0] == 0x90 || (*at >= 0x50 && *at <= 0x57);
 }
 
+static const uint8_t branch_target[] = {0xf3, 0x0f, 0x1e, 0xfa}; /* endbr64 */
+
+/*
+ * The function that runs a collection (Modules/gcmodule.c, Python/gc.c), static in all versions, so
+ * that only the table of all symbols has it, and a compiler may have made others of it. 3.14 has
+ * changed it again and again.
+ */
+static void collectors_find(const struct module *module, struct interpreter *found)
+{
+	static const struct {
+		uint32_t first, last;
+		const char *name;
+	} names[] = {
+		{PYTHON_VERSION(3, 8), PYTHON_VERSION(3, 9), "collect"},
+		{PYTHON_VERSION(3, 8), PYTHON_VERSION(3, 8), "collect.constprop.0"},
+		{PYTHON_VERSION(3, 8), PYTHON_VERSION(3, 8), "collect.constprop.1"},
+		{PYTHON_VERSION(3, 10), PYTHON_VERSION(3, 13), "gc_collect_main"},
+	};
+	uint32_t version = found->layout.version, count = 0, i;
+	struct elf_symbol symbol;
+	uint64_t offset;
+	uint8_t code[8];
+
+	for (i = 0; i < sizeof(names) / sizeof(*names) && count < COLLECTORS_MAX; i++) {
+		if (version < names[i].first || version > names[i].last ||
+		    elf_symbol_find(&module->elf, names[i].name, ELF_ALL_SYMBOLS, &symbol) ||
+		    symbol.type != STT_FUNC || elf_offset_of(&module->elf, symbol.value, &offset) ||
+		    elf_read(&module->elf, offset, code, sizeof(code)))
+			continue;
+		if (!memcmp(code, branch_target, sizeof(branch_target))) {
+			offset += sizeof(branch_target);
+			memmove(code, code + sizeof(branch_target),
+				sizeof(code) - sizeof(branch_target));
+		}
+		if (is_cheap(code))
+			found->collectors[count++] = offset;
+	}
+}
+
 /* Where to put a probe on the function that frees code objects. Not finding it is no failure. */
 static void code_dealloc_find(const struct module *module, struct interpreter *found)
 {
-	static const uint8_t branch_target[] = {0xf3, 0x0f, 0x1e, 0xfa}; /* endbr64 */
 	struct code_dealloc *dealloc = &found->code_dealloc;
 	const struct mapping *mapping;
 	uint8_t code[8];
@@ -345,6 +384,7 @@ static int interpreter_fill(const struct module *module, struct interpreter *fou
 		found->frame_type = 0;
 	text_range_set(module, found);
 	code_dealloc_find(module, found);
+	collectors_find(module, found);
 	if (found->layout.version < PYTHON_VERSION(3, 11))
 		loop_find(module, found);
 	found->path = strdup(module->text->path);

@@ -21,6 +21,8 @@ struct code_dealloc {
 			   * After an endbr64 `offset` is the next instruction's. */
 };
 
+#define COLLECTORS_MAX 2 /* of one function the compiler may have made two */
+
 struct interpreter {
 	struct python_layout layout;
 	char version[32]; /* "3.11.2" */
@@ -33,6 +35,8 @@ struct interpreter {
 		text_start; /* the module's executable mapping(s): the interpreter's instructions */
 	uint64_t text_end;
 	struct code_dealloc code_dealloc;
+	/* Where the function that collects garbage begins, in `file`, if a probe there is cheap. */
+	uint64_t collectors[COLLECTORS_MAX]; /* offsets; 0: none */
 	/* Where _PyEval_EvalFrameDefault lies, up to 3.10: see struct process_config. */
 	uint64_t loop_start[2];
 	uint64_t loop_end[2];

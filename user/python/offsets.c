@@ -43,6 +43,7 @@ struct debug_groups {
 	uint32_t words; /* all of them */
 	uint32_t runtime, interpreter, thread, frame, code, object, bytes, text, gc;
 	uint32_t threads_main;   /* words between interpreter.threads_head and .gc */
+	uint32_t gc_statistics;  /* 1: the group gc has frame and generation_stats too */
 	uint32_t profiled_frame; /* words between thread.current_frame and .thread_id */
 	/* What debug offsets do not tell: */
 	uint32_t frame_owner_shim; /* enum _frameowner: 3.13 C stack, then interpreter, 3.14 both */
@@ -94,6 +95,7 @@ static const struct debug_groups known_groups[] = {
 		.text = 89,
 		.gc = 94,
 		.threads_main = 1,
+		.gc_statistics = 1,
 		.profiled_frame = 3,
 		.frame_owner_shim = 3,
 		.frame_code_tags = 3,
@@ -183,6 +185,10 @@ static bool interpreter_fill(const void *bytes, const struct debug_groups *group
 	layout->interpreter_next = field(&group, 2);
 	layout->interpreter_threads_head = field(&group, 3);
 	layout->interpreter_gc_collecting = field(&group, 4 + after) + field(&gc, 1);
+	if (groups->gc_statistics) {
+		layout->interpreter_gc_frame = field(&group, 4 + after) + field(&gc, 2);
+		layout->interpreter_gc_statistics = field(&group, 4 + after) + field(&gc, 4);
+	}
 	layout->interpreter_gil = field(&group, 8 + after);
 	gil = field(&group, 9 + after);
 	layout->gil_locked = field(&group, 11 + after) - gil;

@@ -28,7 +28,7 @@ json_t *json_put_repeats(json_t *report, const struct profile *profile,
 			 const struct exchanges *exchanges);
 
 /* Puts the garbage collections of a process, or all of them, if they are known. */
-json_t *json_put_gc(json_t *object, const struct profile_gc *gc);
+json_t *json_put_gc(json_t *object, const struct profile_gc *gc, uint32_t rate_hz);
 json_t *json_put_all_gc(json_t *report, const struct profile *profile);
 
 #endif

@@ -27,11 +27,11 @@ struct place {
 	const char *short_file;
 };
 
-/* A sentence of the diagnosis: a cause, a pattern that explains it, or a pattern alone. */
+/* A sentence of the diagnosis: a cause, which may be a pattern. */
 #define CAUSE_ITEMS_MAX 5
 #define CAUSE_PLACES    3
 struct cause_item {
-	const struct cause *cause;       /* NULL: none */
+	const struct cause *cause;
 	const struct exchange *exchange; /* NULL: none */
 	struct place places[CAUSE_PLACES];
 };

@@ -15,7 +15,7 @@
 #include "views/text.h"
 
 #define CAUSES_MAX   3
-#define PATTERNS_MAX 2   /* of patterns that no cause is about */
+#define PATTERNS_MAX 2   /* of patterns behind these */
 #define SAMPLES_FEW  100 /* below that shares of CPU time are off by several percent */
 
 /* What an item's places are. */
@@ -29,6 +29,12 @@ void report_duration(FILE *stream, double seconds)
 		fprintf(stream, seconds >= 1e-2 ? "%.0f ms" : "%.1f ms", seconds * 1e3);
 	else
 		fprintf(stream, "%.0f us", seconds * 1e6);
+}
+
+/* Writes "6.2 s", or "0.06 s" of what is less than a second. */
+static void write_seconds(FILE *stream, int64_t ns)
+{
+	fprintf(stream, ns < (int64_t)SECOND ? "%.2f s" : "%.1f s", (double)ns / SECOND);
 }
 
 /* Writes a text that the caller has allocated. */
@@ -67,7 +73,9 @@ static void write_native(const struct report *report, int64_t ns, const struct c
 	const char *module = profile->strings[profile->modules[cause->native_module].path];
 	const struct profile_function *function = NULL;
 
-	fprintf(report->stream, ", %.1f s of it in C", (double)ns / SECOND);
+	fputs(", ", report->stream);
+	write_seconds(report->stream, ns);
+	fputs(" of it in C", report->stream);
 	if (cause->native_function >= 0) {
 		function = &profile->functions[cause->native_function];
 		module = profile_code_file(profile, (uint32_t)cause->native_function);
@@ -100,7 +108,9 @@ static void write_cpu_cause(const struct report *report, const struct cause *cau
 
 	for (leaf = 0; leaf < LEAF_COUNT; leaf++)
 		running += cause->running[leaf];
-	fprintf(stream, "burns %.1f s of CPU", (double)running / SECOND);
+	fputs("burns ", stream);
+	write_seconds(stream, running);
+	fputs(" of CPU", stream);
 	write_part(report, running);
 	write_line(report, cause);
 	if (report_counts(native, running)) {
@@ -111,13 +121,16 @@ static void write_cpu_cause(const struct report *report, const struct cause *cau
 		part = cause->running[leaves[leaf].leaf];
 		if (!report_counts(part, running))
 			continue;
-		fprintf(stream, ", %.1f s%s %s", (double)part / SECOND, any ? "" : " of it",
-			leaves[leaf].text);
+		fputs(", ", stream);
+		write_seconds(stream, part);
+		fprintf(stream, "%s %s", any ? "" : " of it", leaves[leaf].text);
 		any = true;
 	}
-	if (report_counts(cause->ns - running, cause->ns))
-		fprintf(stream, ", and waits %.1f s for a CPU",
-			(double)(cause->ns - running) / SECOND);
+	if (!report_counts(cause->ns - running, cause->ns))
+		return;
+	fputs(", and waits ", stream);
+	write_seconds(stream, cause->ns - running);
+	fputs(" for a CPU", stream);
 }
 
 /* Writes ", most of it for render_page views.py:80": who had the GIL, or ended the waits. */
@@ -127,11 +140,14 @@ static void write_others(const struct report *report, const struct cause *cause)
 
 	if (cause->column == COLUMN_GIL && cause->gil_holder) {
 		write_taken(report, "; ", label_text(profile->strings[cause->gil_holder]));
-		fprintf(report->stream, " had it for %.1f s of that",
-			(double)cause->holder_ns / SECOND);
+		fputs(" had it for ", report->stream);
+		write_seconds(report->stream, cause->holder_ns);
+		fputs(" of that", report->stream);
 	} else if (cause->column == COLUMN_LOCK && cause->waker) {
 		write_taken(report, "; ", label_text(profile->strings[cause->waker]));
-		fprintf(report->stream, " ended %.1f s of them", (double)cause->waker_ns / SECOND);
+		fputs(" ended ", report->stream);
+		write_seconds(report->stream, cause->waker_ns);
+		fputs(" of them", report->stream);
 	}
 }
 
@@ -147,7 +163,9 @@ static void write_wait_cause(const struct report *report, const struct cause *ca
 	char number[TEXT_NUMBER_BYTES], *escaped;
 	FILE *stream = report->stream;
 
-	fprintf(stream, "waits %.1f s ", (double)cause->ns / SECOND);
+	fputs("waits ", stream);
+	write_seconds(stream, cause->ns);
+	fputc(' ', stream);
 	escaped = text_escape(target);
 	if (cause->column == COLUMN_GIL)
 		fputs("for the GIL", stream);
@@ -168,6 +186,26 @@ static void write_wait_cause(const struct report *report, const struct cause *ca
 	write_others(report, cause);
 }
 
+/* Writes " sends 800 messages to 127.0.0.1:5432 in each call", as far as calls could be told apart. */
+static void write_messages(const struct report *report, const struct exchange *exchange)
+{
+	uint64_t calls = exchange->calls ? exchange->calls : 1;
+	uint64_t each = (exchange->sends + calls / 2) / calls;
+	char number[TEXT_NUMBER_BYTES];
+	FILE *stream = report->stream;
+
+	fprintf(stream, " sends %s%s messages", exchange->at_least ? "more than " : "",
+		text_number(number, (int64_t)each));
+	if (exchange->calls && !exchange->at_least && exchange->most > each + each / 2)
+		fprintf(stream, " (up to %s)", text_number(number, (int64_t)exchange->most));
+	fputs(" to ", stream);
+	report_text(report, report->profile->strings[exchange->target], report->name_width);
+	if (exchange->calls)
+		fputs(exchange->calls == 1 ? " in a call" : " in each call", stream);
+	else
+		fputs(" in a loop", stream);
+}
+
 /*
  * Writes "list_orders views.py:41 sends 800 messages to 127.0.0.1:5432 in each call of index
  * views.py:30 (8 calls, from line 33)".
@@ -175,51 +213,48 @@ static void write_wait_cause(const struct report *report, const struct cause *ca
 static void write_pattern(const struct report *report, const struct cause_item *item)
 {
 	const struct exchange *exchange = item->exchange;
-	uint64_t each = (exchange->sends + exchange->calls / 2) / exchange->calls;
 	int32_t line = report->profile->locations[exchange->location].line;
 	char number[TEXT_NUMBER_BYTES];
 	FILE *stream = report->stream;
+	const char *before = "";
 
 	write_place(report, &item->places[PLACE_PEER]);
-	fprintf(stream, " sends %s%s messages", exchange->at_least ? "more than " : "",
-		text_number(number, (int64_t)each));
-	if (!exchange->at_least && exchange->most > each + each / 2)
-		fprintf(stream, " (up to %s)", text_number(number, (int64_t)exchange->most));
-	fputs(" to ", stream);
-	report_text(report, report->profile->strings[exchange->target], report->name_width);
-	fputs(exchange->calls == 1 ? " in a call of " : " in each call of ", stream);
-	if (exchange->caller == exchange->function)
-		fputs("its own", stream);
-	else
+	write_messages(report, exchange);
+	if (exchange->caller != exchange->function) {
+		fputs(" of ", stream);
 		write_place(report, &item->places[PLACE_CALLER]);
-	fprintf(stream, " (%s call%s", text_number(number, (int64_t)exchange->calls),
-		exchange->calls == 1 ? "" : "s");
+	}
+	if (!exchange->calls && line <= 0)
+		return;
+	fputs(" (", stream);
+	if (exchange->calls) {
+		fprintf(stream, "%s call%s", text_number(number, (int64_t)exchange->calls),
+			exchange->calls == 1 ? "" : "s");
+		before = ", ";
+	}
 	if (line > 0)
-		fprintf(stream, ", from line %" PRId32, line);
+		fprintf(stream, "%sfrom line %" PRId32, before, line);
 	fputc(')', stream);
 }
 
 static void write_pattern_cause(const struct report *report, const struct cause_item *item)
 {
-	const struct cause *cause = item->cause;
-	int64_t waits = cause ? cause->waits : item->exchange->waits;
+	const struct exchange *exchange = item->exchange;
 	FILE *stream = report->stream;
 	char number[TEXT_NUMBER_BYTES];
 
 	write_pattern(report, item);
-	if (!cause) {
-		fprintf(stream, ": %.1f s in all", (double)item->exchange->whole_ns / SECOND);
-		write_part(report, item->exchange->whole_ns);
-		fputs(", the N+1 pattern", stream);
-		return;
+	fputs(", takes ", stream);
+	write_seconds(stream, item->cause->ns);
+	write_part(report, item->cause->ns);
+	if (exchange->waits && exchange->ns) {
+		fputs(", ", stream);
+		write_seconds(stream, exchange->ns);
+		fprintf(stream, " of it in %s wait%s of ", text_number(number, exchange->waits),
+			exchange->waits == 1 ? "" : "s");
+		report_duration(stream, (double)exchange->ns / (double)exchange->waits / SECOND);
 	}
-	fprintf(stream, ", waits %.1f s", (double)cause->ns / SECOND);
-	write_part(report, cause->ns);
-	if (waits) {
-		fprintf(stream, ", %s time%s ", text_number(number, waits), waits == 1 ? "" : "s");
-		report_duration(stream, (double)cause->ns / (double)waits / SECOND);
-	}
-	fputs(": the N+1 pattern", stream);
+	fputs(exchange->calls ? ": the N+1 pattern" : ": many round trips", stream);
 }
 
 char *report_cause(const struct report *report, uint32_t at)
@@ -278,65 +313,45 @@ static struct place cause_place(const struct profile *profile, const struct caus
 	return report_function(profile, (uint32_t)cause->function);
 }
 
-static void add_item(struct report *report, const struct cause *cause,
-		     const struct exchange *exchange)
+static void add_item(struct report *report, const struct cause *cause)
 {
 	struct cause_item *item = &report->causes[report->cause_count++];
+	const struct exchange *exchange = NULL;
 	uint32_t at;
+
+	if (cause->exchange >= 0)
+		exchange = &report->verdicts->exchanges.items[cause->exchange];
 
 	*item = (struct cause_item){.cause = cause, .exchange = exchange};
 	for (at = 0; at < CAUSE_PLACES; at++)
 		item->places[at] = (struct place){.name = "", .file = ""};
-	if (cause)
-		item->places[PLACE_FUNCTION] = cause_place(report->profile, cause);
+	item->places[PLACE_FUNCTION] = cause_place(report->profile, cause);
 	if (!exchange)
 		return;
 	item->places[PLACE_PEER] = report_function(report->profile, exchange->function);
 	item->places[PLACE_CALLER] = report_function(report->profile, exchange->caller);
 }
 
-/* Adds the pattern that took most of those that no item is about. */
-static bool add_pattern(struct report *report)
-{
-	const struct exchanges *exchanges = &report->verdicts->exchanges;
-	const struct exchange *exchange, *best = NULL;
-	uint32_t at, item;
-
-	for (at = 0; at < exchanges->count; at++) {
-		exchange = &exchanges->items[at];
-		if (!exchange_is_many(exchange) ||
-		    !report_counts(exchange->whole_ns, report->verdicts->ns) ||
-		    (best && best->whole_ns >= exchange->whole_ns))
-			continue;
-		for (item = 0; item < report->cause_count; item++)
-			if (report->causes[item].exchange &&
-			    report->causes[item].exchange->function == exchange->function &&
-			    report->causes[item].exchange->target == exchange->target)
-				break;
-		if (item == report->cause_count)
-			best = exchange;
-	}
-	if (best)
-		add_item(report, NULL, best);
-	return best;
-}
-
 void report_choose_causes(struct report *report)
 {
 	const struct verdicts *verdicts = report->verdicts;
 	const struct cause *cause;
-	uint32_t at;
+	uint32_t at, patterns = 0;
 
 	_Static_assert(CAUSES_MAX + PATTERNS_MAX <= CAUSE_ITEMS_MAX, "room for all items");
 	for (at = 0; at < CAUSES_MAX && at < verdicts->cause_count; at++) {
 		cause = &verdicts->causes[at];
 		if (!report_counts(cause->ns, verdicts->ns))
 			break;
-		add_item(report, cause,
-			 cause->exchange >= 0 ? &verdicts->exchanges.items[cause->exchange] : NULL);
+		add_item(report, cause);
 	}
-	for (at = 0; at < PATTERNS_MAX && add_pattern(report); at++)
-		;
+	for (; at < verdicts->cause_count && patterns < PATTERNS_MAX; at++) {
+		cause = &verdicts->causes[at];
+		if (cause->exchange < 0 || !report_counts(cause->ns, verdicts->ns))
+			continue;
+		add_item(report, cause);
+		patterns++;
+	}
 }
 
 int report_name_causes(struct report *report)

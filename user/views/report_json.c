@@ -100,7 +100,7 @@ static json_t *json_process(const struct profile *profile, const struct profile_
 				   profile->strings[process->command], "python",
 				   profile->strings[process->python], "threads");
 
-	return json_put_gc(object, &process->gc);
+	return json_put_gc(object, &process->gc, profile->facts.rate_hz);
 }
 
 static json_t *json_processes(const struct profile *profile)
@@ -210,7 +210,7 @@ static json_t *json_functions(const struct profile *profile, const struct summar
 		function = json_put(function, "running", json_running(row->running));
 		function = json_put(function, "waits", json_integer(row->waits));
 		if (gc)
-			function = json_put(function, "gc_s", json_seconds(row->running[LEAF_GC]));
+			function = json_put(function, "gc_s", json_seconds(row->gc_ns));
 		if (summary->grows)
 			function = put_growth(function, summary, at);
 		array = json_append(array, json_put(function, "lines", lines));

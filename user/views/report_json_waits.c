@@ -170,9 +170,11 @@ static json_t *json_repeat(const struct profile *profile, const struct exchange 
 		profile->strings[caller->filename], "caller_line", (int)caller->start_line,
 		"call_line", (int)profile->locations[exchange->location].line);
 	object = json_put(object, "target", json_string(profile->strings[exchange->target]));
-	object = json_put(object, "calls", json_integer((json_int_t)exchange->calls));
+	if (exchange->calls)
+		object = json_put(object, "calls", json_integer((json_int_t)exchange->calls));
 	object = json_put(object, "sends", json_integer((json_int_t)exchange->sends));
-	object = json_put(object, "most", json_integer((json_int_t)exchange->most));
+	if (exchange->calls)
+		object = json_put(object, "most", json_integer((json_int_t)exchange->most));
 	object = json_put(object, "at_least", json_boolean(exchange->at_least));
 	object = json_put(object, "waits", json_integer(exchange->waits));
 	return json_put(object, "seconds", json_seconds(exchange->ns));
@@ -184,29 +186,32 @@ json_t *json_put_repeats(json_t *report, const struct profile *profile,
 	json_t *array;
 	uint32_t at;
 
-	if (!exchanges->count)
-		return report;
 	array = json_array();
 	for (at = 0; at < exchanges->count; at++)
-		array = json_append(array, json_repeat(profile, &exchanges->items[at]));
-	return json_put(report, "repeats", array);
+		if (exchange_is_many(&exchanges->items[at]))
+			array = json_append(array, json_repeat(profile, &exchanges->items[at]));
+	if (json_array_size(array))
+		return json_put(report, "repeats", array);
+	json_decref(array);
+	return report;
 }
 
-json_t *json_put_gc(json_t *object, const struct profile_gc *gc)
+json_t *json_put_gc(json_t *object, const struct profile_gc *gc, uint32_t rate_hz)
 {
 	json_t *part;
 
 	if (gc->source == GC_UNKNOWN)
 		return object;
-	part = json_pack("{s:s,s:o}", "by", gc_source_name(gc->source), "seconds",
-			 json_seconds(gc->ns));
-	if (gc->source != GC_SAMPLED) {
+	part = json_pack("{s:s,s:o,s:o}", "by", gc_source_name(gc->source), "seconds",
+			 json_seconds(gc->ns), "deviation_s",
+			 json_seconds(gc_deviation(gc, rate_hz)));
+	if (gc_is_counted(gc))
 		part = json_put(part, "collections",
 				json_pack("[I,I,I]", (json_int_t)gc->collections[0],
 					  (json_int_t)gc->collections[1],
 					  (json_int_t)gc->collections[2]));
+	if (gc->source != GC_SAMPLED)
 		part = json_put(part, "longest_s", json_seconds(gc->longest_ns));
-	}
 	return json_put(object, "gc", part);
 }
 
@@ -214,5 +219,5 @@ json_t *json_put_all_gc(json_t *report, const struct profile *profile)
 {
 	struct profile_gc gc = gc_of_all(profile);
 
-	return json_put_gc(report, &gc);
+	return json_put_gc(report, &gc, profile->facts.rate_hz);
 }

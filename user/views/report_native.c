@@ -51,7 +51,7 @@ static int compare_rows(const void *left, const void *right)
 /* The collector's time is told apart, and its frames are no code. */
 static bool is_collection(const struct summary_row *row)
 {
-	return !*row->file && !strncmp(row->name, "<gc ", 4);
+	return !*row->file && !strncmp(row->name, "<gc", 3);
 }
 
 static int find_rows(struct native_table *table)

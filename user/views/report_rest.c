@@ -65,7 +65,7 @@ static int end_paragraph(const struct report *report, struct report *inner, char
 	return 0;
 }
 
-/* The rows of the most garbage collection time, the largest first; returns how many. */
+/* The functions that set off the longest collections, the largest first; returns how many. */
 static uint32_t rank_collectors(const struct summary *summary,
 				const struct summary_row *ranked[FUNCTIONS_MAX])
 {
@@ -74,11 +74,10 @@ static uint32_t rank_collectors(const struct summary *summary,
 
 	for (at = 0; at < summary->row_count; at++) {
 		row = &summary->rows[at];
-		if (!row->charged || row->running[LEAF_GC] <= 0)
+		if (row->gc_ns <= 0)
 			continue;
 		place = count < FUNCTIONS_MAX ? count++ : FUNCTIONS_MAX;
-		for (; place > 0 && row->running[LEAF_GC] > ranked[place - 1]->running[LEAF_GC];
-		     place--)
+		for (; place > 0 && row->gc_ns > ranked[place - 1]->gc_ns; place--)
 			if (place < FUNCTIONS_MAX)
 				ranked[place] = ranked[place - 1];
 		if (place < FUNCTIONS_MAX)
@@ -87,7 +86,8 @@ static uint32_t rank_collectors(const struct summary *summary,
 	return count;
 }
 
-static void write_collections(const struct report *report, const struct profile_gc *gc)
+/* Which way collections were seen, and how exact that is. */
+static const char *collections_exactness(const struct profile_gc *gc)
 {
 	static const char *const sources[GC_SOURCE_COUNT] = {
 		[GC_UNKNOWN] = "",
@@ -95,24 +95,44 @@ static void write_collections(const struct report *report, const struct profile_
 		[GC_UPROBE] = "Each one was timed, at the collector's function (uprobe).",
 		[GC_SAMPLED] = "From samples alone: how many there were is not known.",
 	};
-	const struct summary_row *ranked[FUNCTIONS_MAX] = {NULL};
+
+	if (gc->source == GC_SAMPLED && gc->timed)
+		return "Counted and timed by the interpreter; where, is from samples.";
+	if (gc->source == GC_SAMPLED && gc->counted)
+		return "Counted by the interpreter; the time is from samples.";
+	return sources[gc->source];
+}
+
+static void write_counts(const struct report *report, const struct profile_gc *gc)
+{
 	char number[TEXT_NUMBER_BYTES];
+	int generation;
+
+	fputs("; of generation", report->stream);
+	for (generation = 0; generation < GC_GENERATIONS; generation++)
+		fprintf(report->stream, "%s %d: %s", generation ? "," : "", generation,
+			text_number(number, (int64_t)(gc->collections[generation] & INT64_MAX)));
+}
+
+static void write_collections(const struct report *report, const struct profile_gc *gc)
+{
+	const struct summary_row *ranked[FUNCTIONS_MAX] = {NULL};
+	int64_t deviation = gc_deviation(gc, report->profile->facts.rate_hz);
 	FILE *stream = report->stream;
 	struct place place;
 	uint32_t count, at;
-	int generation;
 
-	fprintf(stream, "garbage collection: %.2f s (%.0f %%)", (double)gc->ns / SECOND,
+	fprintf(stream, "garbage collection: %.2f s", (double)gc->ns / SECOND);
+	if (deviation)
+		fprintf(stream, " +- %.2f", (double)deviation / SECOND);
+	fprintf(stream, " (%.0f %%)",
 		report->verdicts->ns > 0 ? (double)gc->ns * 100 / (double)report->verdicts->ns : 0);
 	if (gc->source != GC_SAMPLED) {
 		fputs(", the longest ", stream);
 		report_duration(stream, (double)gc->longest_ns / SECOND);
-		fputs("; of generation", stream);
-		for (generation = 0; generation < GC_GENERATIONS; generation++)
-			fprintf(stream, "%s %d: %s", generation ? "," : "", generation,
-				text_number(number,
-					    (int64_t)(gc->collections[generation] & INT64_MAX)));
 	}
+	if (gc_is_counted(gc))
+		write_counts(report, gc);
 	count = rank_collectors(report->summary, ranked);
 	for (at = 0; at < count; at++) {
 		place = (struct place){.name = ranked[at]->name,
@@ -122,10 +142,9 @@ static void write_collections(const struct report *report, const struct profile_
 		write_function(report, &place);
 		/* Only a part: samples are not as exact as the probes. */
 		fprintf(stream, " (%.0f %%)",
-			(double)ranked[at]->running[LEAF_GC] * 100 /
-				(double)report->summary->running[LEAF_GC]);
+			(double)ranked[at]->gc_ns * 100 / (double)report->summary->gc_ns);
 	}
-	fprintf(stream, ". %s", sources[gc->source]);
+	fprintf(stream, ". %s", collections_exactness(gc));
 }
 
 static int report_collections(const struct report *report)

@@ -60,7 +60,7 @@ static bool is_shown(const struct target_row *target)
 	enum state state = target->sums.key[WAIT_STATE];
 
 	return target->sums.active_ns > 0 && state_column(state) == COLUMN_IO &&
-	       state != STATE_POLL && !target_is_client(target->target);
+	       !target_is_client(target->target);
 }
 
 static int compare(const void *left, const void *right)

@@ -9,10 +9,14 @@
   switch       two processes on one CPU that wake each other as fast as they can
   shares       three functions in shares of 60, 30 and 10
   idle         sleeps
+  touch        memory of its own, 4 MiB at a time, that is given back at once: a page fault for each
+               page and nothing else
+  objects      lists, dictionaries and strings that are made and dropped
 
 Prints "ready", and at SIGTERM one line of JSON: chunks as [start, seconds] of CLOCK_MONOTONIC.
 """
 import json
+import mmap
 import os
 import random
 import resource
@@ -203,6 +207,33 @@ def shares():
         timed(light, turns)
 
     return {"chunks": loop(work), "seconds": seconds}
+
+
+def touch():
+    """Copies over new memory: a microsecond or two for each page, nearly all of it the kernel's."""
+    size = 4 << 20
+    data = bytes(size)
+
+    def work():
+        for _ in range(8):
+            memory = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+            memory.write(data)
+            memory.close()
+
+    return {"chunks": loop(work), "faults": page_faults()}
+
+
+def objects():
+    def work():
+        lists = [[i] for i in range(40000)]
+        names = {i: str(i) for i in range(40000)}
+        assert len(lists) == len(names)
+
+    return {"chunks": loop(work), "faults": page_faults()}
+
+
+def page_faults():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
 
 
 def idle():

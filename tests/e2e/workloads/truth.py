@@ -16,6 +16,7 @@ import time
 
 now = time.monotonic
 stopping = threading.Event()
+recorded = threading.Event()  # set by SIGUSR1: the test says that the recording has begun
 
 
 def cpu():
@@ -102,6 +103,8 @@ def ready(options):
     """To be called by the main thread when the work is about to begin."""
     signal.signal(signal.SIGTERM, _terminate)
     signal.signal(signal.SIGALRM, _terminate)
+    if signal.getsignal(signal.SIGUSR1) == signal.SIG_DFL:
+        signal.signal(signal.SIGUSR1, lambda *_: recorded.set())
     if options.truth:
         time.sleep(0.3)  # started by the profiler: let it find the interpreter first
     if options.seconds:
