@@ -42,7 +42,7 @@ static uint8_t *hex_decode(const char *hex, size_t *size)
 /* Of a long function, some: each question costs a walk through all of it. */
 static size_t step_of(size_t units)
 {
-	return units < 2000 ? 1 : units / 1000;
+	return units < 400 ? 1 : units / 200;
 }
 
 static void row_check(char *row, struct compared *compared)
@@ -108,7 +108,7 @@ static void test_committed(void **state)
 		assert_non_null(file);
 		compared = stream_check(file);
 		fclose(file);
-		compared_expect(files.gl_pathv[i], &compared, 3000);
+		compared_expect(files.gl_pathv[i], &compared, 1500);
 	}
 	globfree(&files);
 }
@@ -124,7 +124,7 @@ static void interpreter_check(const char *python)
 	assert_non_null(stream);
 	compared = stream_check(stream);
 	assert_int_equal(pclose(stream), 0);
-	compared_expect(python, &compared, 50000);
+	compared_expect(python, &compared, 20000);
 }
 
 /* The machine's python3, pyenv's, and the commands in PYEBPF_TEST_PYTHONS, which `;` separates. */
@@ -132,22 +132,30 @@ static void test_live(void **state)
 {
 	const char *home = getenv("HOME"), *more = getenv("PYEBPF_TEST_PYTHONS");
 	char pattern[PATH_MAX], *commands = strdup(more ? more : "");
+	const char *ci = getenv("CI");
+	bool any = false;
 	glob_t found;
 
 	snprintf(pattern, sizeof(pattern), "%s/.pyenv/versions/3.*/bin/python", home ? home : "");
 	assert_non_null(commands);
 	if (!glob(pattern, 0, NULL, &found)) {
-		for (size_t i = 0; i < found.gl_pathc; i++)
-			if (!strstr(found.gl_pathv[i], "/3.6")) /* not in opcode_table.c */
-				interpreter_check(found.gl_pathv[i]);
+		for (size_t i = 0; i < found.gl_pathc; i++) {
+			if (strstr(found.gl_pathv[i], "/3.6"))
+				continue; /* not in opcode_table.c */
+			interpreter_check(found.gl_pathv[i]);
+			any = true;
+		}
 		globfree(&found);
 	}
-	if (!system("command -v python3 > /dev/null"))
+	if (!system("command -v python3 > /dev/null")) {
 		interpreter_check("python3");
+		any = true;
+	}
 	for (char *save, *one = strtok_r(commands, ";", &save); one;
 	     one = strtok_r(NULL, ";", &save))
 		interpreter_check(one);
 	free(commands);
+	assert_true(any || !ci || strcmp(ci, "true") != 0);
 }
 
 /* A frame can be at one of the units behind an instruction: 3.11 and 3.12 leave it there in calls. */

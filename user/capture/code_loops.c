@@ -17,17 +17,22 @@
  */
 #define EXCEPTIONS_BEHIND_SIZE 24
 
-struct place {
+struct code_key {
 	uint64_t code;
 	uint32_t index;
 	uint32_t identity;
-	int32_t instruction;
-	uint32_t pad;
 };
 
+/* The answer for an instruction, once it was asked for. */
 struct known_loop {
-	struct place place;
+	int32_t instruction;
 	bool in_loop;
+	UT_hash_handle hh;
+};
+
+struct known_code {
+	struct code_key key;
+	struct known_loop *loops;
 	UT_hash_handle hh;
 };
 
@@ -39,7 +44,7 @@ struct source {
 };
 
 struct code_loops {
-	struct known_loop *known;
+	struct known_code *codes;
 	struct source *sources;
 };
 
@@ -48,16 +53,27 @@ struct code_loops *code_loops_new(void)
 	return calloc(1, sizeof(struct code_loops));
 }
 
+static void code_free(struct code_loops *loops, struct known_code *code)
+{
+	struct known_loop *loop, *next;
+
+	HASH_ITER (hh, code->loops, loop, next) {
+		HASH_DEL(code->loops, loop);
+		free(loop);
+	}
+	HASH_DEL(loops->codes, code);
+	free(code);
+}
+
 void code_loops_free(struct code_loops *loops)
 {
-	struct known_loop *known, *next_known;
+	struct known_code *code, *next_code;
 	struct source *source, *next;
 
 	if (!loops)
 		return;
-	HASH_ITER (hh, loops->known, known, next_known) {
-		HASH_DEL(loops->known, known);
-		free(known);
+	HASH_ITER (hh, loops->codes, code, next_code) {
+		code_free(loops, code);
 	}
 	HASH_ITER (hh, loops->sources, source, next) {
 		HASH_DEL(loops->sources, source);
@@ -194,26 +210,64 @@ static bool loop_look(const struct source *source, const struct python_frame *fr
 	return in_loop;
 }
 
+static struct known_code *code_find(const struct code_loops *loops, const struct code_key *key)
+{
+	struct known_code *code;
+
+	HASH_FIND(hh, loops->codes, key, sizeof(*key), code);
+	return code;
+}
+
+static struct known_code *code_find_or_add(struct code_loops *loops, const struct code_key *key)
+{
+	struct known_code *code = code_find(loops, key);
+
+	if (code)
+		return code;
+	code = calloc(1, sizeof(*code));
+	if (!code)
+		return NULL;
+	code->key = *key;
+	HASH_ADD(hh, loops->codes, key, sizeof(code->key), code);
+	return code;
+}
+
+void code_loops_forget(struct code_loops *loops, uint32_t index, uint64_t code, uint32_t identity)
+{
+	struct code_key key = {.code = code, .index = index, .identity = identity};
+	struct known_code *known = code_find(loops, &key);
+
+	if (known)
+		code_free(loops, known);
+}
+
 int code_loops_find(struct code_loops *loops, uint32_t index, const struct python_frame *frame,
 		    bool *in_loop)
 {
-	struct place place = {.code = frame->code & ~PYTHON_FRAME_ENTRY,
-			      .index = index,
-			      .identity = frame->identity,
-			      .instruction = frame->instruction};
-	struct known_loop *known;
+	struct code_key key = {.code = frame->code & ~PYTHON_FRAME_ENTRY,
+			       .index = index,
+			       .identity = frame->identity};
+	struct known_code *code;
+	struct known_loop *loop;
 	struct source *source;
 
-	HASH_FIND(hh, loops->known, &place, sizeof(place), known);
-	if (!known) {
-		HASH_FIND(hh, loops->sources, &index, sizeof(index), source);
-		known = calloc(1, sizeof(*known));
-		if (!known)
-			return -ENOMEM;
-		known->place = place;
-		known->in_loop = source && loop_look(source, frame);
-		HASH_ADD(hh, loops->known, place, sizeof(known->place), known);
+	if (frame->identity == FRAME_UNNAMED) {
+		*in_loop = false;
+		return 0;
 	}
-	*in_loop = known->in_loop;
+	code = code_find_or_add(loops, &key);
+	if (!code)
+		return -ENOMEM;
+	HASH_FIND(hh, code->loops, &frame->instruction, sizeof(frame->instruction), loop);
+	if (!loop) {
+		HASH_FIND(hh, loops->sources, &index, sizeof(index), source);
+		loop = calloc(1, sizeof(*loop));
+		if (!loop)
+			return -ENOMEM;
+		loop->instruction = frame->instruction;
+		loop->in_loop = source && loop_look(source, frame);
+		HASH_ADD(hh, code->loops, instruction, sizeof(loop->instruction), loop);
+	}
+	*in_loop = loop->in_loop;
 	return 0;
 }

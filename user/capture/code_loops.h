@@ -22,6 +22,12 @@ void code_loops_free(struct code_loops *loops);
 int code_loops_add_process(struct code_loops *loops, uint32_t index, const struct process *process,
 			   const struct python_layout *layout);
 
+/*
+ * A code object was told of: answers for its address and identity (struct python_frame) are those of
+ * a former one, and are forgotten.
+ */
+void code_loops_forget(struct code_loops *loops, uint32_t index, uint64_t code, uint32_t identity);
+
 /* Stores the answer: no, where it cannot be known. Returns 0 or -ENOMEM. */
 int code_loops_find(struct code_loops *loops, uint32_t index, const struct python_frame *frame,
 		    bool *in_loop);
