@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Owns making user/python/opcode_table.c: which opcodes call something or jump, by version of CPython.
+"""Owns making user/python/opcode_table.c: which opcodes call something or jump, by version.
 
 Run with one interpreter of each version, which are asked for their own numbers:
     tools/opcode_table.py python3.8 python3.9 ... | clang-format > user/python/opcode_table.c
@@ -28,8 +28,10 @@ elif sys.version_info >= (3, 11):
             number += 1
         used.add(number)
         names[name] = number
+relative = [opcode.opname[number] for number in opcode.hasjrel]
 absolute = [opcode.opname[number] for number in opcode.hasjabs]
 caches = [0] * 256
+plain_names = {name: name for name in names}
 if sys.version_info >= (3, 11):
     entries = opcode._inline_cache_entries
     families = getattr(opcode, "_specializations", None)
@@ -41,11 +43,15 @@ if sys.version_info >= (3, 11):
         plain = base.get(name, name)
         if name.startswith("INSTRUMENTED_"):
             plain = name[len("INSTRUMENTED_"):]
+        plain_names[name] = plain
         if number < 256 and hasattr(entries, "get"):
             caches[number] = entries.get(plain, 0)
         elif number < 256 and plain in opcode.opmap:
             caches[number] = entries[opcode.opmap[plain]]
-print(json.dumps([sys.version_info[1], absolute, names, caches]))
+jumps = {}
+for name, plain in plain_names.items():
+    jumps[name] = [plain, "absolute" if plain in absolute else "relative" if plain in relative else ""]
+print(json.dumps([sys.version_info[1], names, jumps, caches]))
 """
 
 
@@ -58,9 +64,28 @@ def is_call(name):
     return name == "CALL" or name.startswith("CALL_")
 
 
-def is_backward(name):
-    """Of a loop: those that wait for a coroutine again and again are none to a reader."""
-    return "JUMP_BACKWARD" in name and "NO_INTERRUPT" not in name
+PROTECTING = ("SETUP_FINALLY", "SETUP_EXCEPT", "SETUP_WITH", "SETUP_ASYNC_WITH")
+ENDING = ("RETURN_VALUE", "RETURN_CONST", "RAISE_VARARGS", "RERAISE", "INTERPRETER_EXIT", "JUMP_FORWARD",
+          "JUMP_ABSOLUTE", "JUMP_BACKWARD", "JUMP_BACKWARD_NO_INTERRUPT", "CONTINUE_LOOP", "BREAK_LOOP")
+
+
+def flows(name, jump):
+    """What the instruction whose plain form is `name` does to the flow of control."""
+    if name == "END_ASYNC_FOR":
+        return []  # its argument is for tools: it does not jump
+    if name == "EXTENDED_ARG":
+        return ["FLOW_EXTEND"]
+    if name in PROTECTING:
+        return ["FLOW_PROTECT"]
+    if name == "SETUP_LOOP":
+        return ["FLOW_LOOP"]
+    found = ["FLOW_RELEASE"] if name == "POP_BLOCK" else ["FLOW_BREAK"] if name == "BREAK_LOOP" else []
+    found += ["FLOW_AWAIT"] if name == "SEND" else []
+    if jump == "absolute":
+        found.append("FLOW_ABSOLUTE")
+    elif jump == "relative":
+        found.append("FLOW_BACKWARD" if "BACKWARD" in name else "FLOW_FORWARD")
+    return found + (["FLOW_END"] if name in ENDING else [])
 
 
 def bits(names, wanted):
@@ -82,10 +107,11 @@ def main():
     print("const struct opcodes opcodes[] = {")
     for interpreter in sys.argv[1:]:
         answer = subprocess.run(shlex.split(interpreter) + ["-c", PROBE], check=True, stdout=subprocess.PIPE)
-        minor, absolute, names, caches = json.loads(answer.stdout)
-        print("{.version = 0x03%02x, .calls = %s, .backward = %s, .absolute = %s, .extended = %d, .caches = {%s}}," % (
-            minor, bits(names, is_call), bits(names, is_backward),
-            bits(names, lambda name: name in absolute), names["EXTENDED_ARG"],
+        minor, names, jumps, caches = json.loads(answer.stdout)
+        flow = {number: flows(*jumps[name]) for name, number in names.items() if number < 256}
+        print("{.version = 0x03%02x, .calls = %s, .flow = {%s}, .caches = {%s}}," % (
+            minor, bits(names, is_call),
+            ", ".join("[%d] = %s" % (number, " | ".join(each)) for number, each in sorted(flow.items()) if each),
             ", ".join("[%d] = %d" % each for each in enumerate(caches) if each[1])))
     print("};")
     print()

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Owns whether a frame is in a loop of its function, by the bytecode in the process, which is read
- * when a frame is first seen at an instruction. Leaves what bytecode means to python/opcodes.h.
+ * when a frame is first seen at an instruction. Leaves what bytecode means to python/bytecode.h.
  */
 #ifndef PYEBPF_CODE_LOOPS_H
 #define PYEBPF_CODE_LOOPS_H
@@ -24,6 +24,12 @@ int code_loops_add_process(struct code_loops *loops, uint32_t index, const struc
 
 /* Nothing will be asked of it any more. */
 void code_loops_remove_process(struct code_loops *loops, uint32_t index);
+
+/*
+ * A code object was told of: answers for its address and identity (struct python_frame) are those of
+ * a former one, and are forgotten.
+ */
+void code_loops_forget(struct code_loops *loops, uint32_t index, uint64_t code, uint32_t identity);
 
 /* Stores the answer: no, where it cannot be known. Returns 0 or -ENOMEM. */
 int code_loops_find(struct code_loops *loops, uint32_t index, const struct python_frame *frame,

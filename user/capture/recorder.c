@@ -587,6 +587,16 @@ static int process_handle(struct recorder *recorder, const struct process_record
 	return 0;
 }
 
+static int code_handle(struct recorder *recorder, const struct code_record *record, size_t bytes)
+{
+	int error = codes_add(recorder->stacks.codes, record, bytes);
+
+	if (!error)
+		code_loops_forget(recorder->loops, record->head.process, record->code,
+				  record->identity);
+	return error;
+}
+
 static int record_handle(struct recorder *recorder, const void *record, size_t bytes)
 {
 	const struct record *head = record;
@@ -597,7 +607,7 @@ static int record_handle(struct recorder *recorder, const void *record, size_t b
 	case RECORD_SAMPLE:
 		return sample_handle(recorder, record, bytes);
 	case RECORD_CODE:
-		return codes_add(recorder->stacks.codes, record, bytes);
+		return code_handle(recorder, record, bytes);
 	case RECORD_LINES:
 		return codes_add_lines(recorder->stacks.codes, record, bytes);
 	case RECORD_THREAD:
