@@ -357,6 +357,22 @@ int targets_poll_timeout(const struct targets *targets)
 	return (int)least;
 }
 
+const struct process *targets_process(const struct targets *targets, uint32_t process,
+				      const struct process_config **config)
+{
+	uint32_t i;
+
+	for (i = 0; i < targets->count; i++) {
+		const struct target *target = &targets->all[i];
+
+		if (!target->described || target->profile_process != process || target->ended)
+			continue;
+		*config = &target->config;
+		return &target->process;
+	}
+	return NULL;
+}
+
 uint32_t targets_alive(const struct targets *targets)
 {
 	uint32_t i, alive = 0;
