@@ -304,6 +304,8 @@ int session_probe_free(struct session *session, pid_t pid, const char *file, uin
 {
 	struct bpf_link *link;
 
+	if (session->options.untouched)
+		return -EPERM;
 	if (session->probe_count == PROBES_MAX)
 		return -E2BIG;
 	link = bpf_program__attach_uprobe(session->programs->progs.free_code, false, pid, file,
@@ -328,6 +330,8 @@ int session_probe_gc(struct session *session, pid_t pid, const char *file)
 	uint32_t key = (uint32_t)pid;
 	int error;
 
+	if (session->options.untouched)
+		return -EPERM;
 	if (session->probe_count + 2 > PROBES_MAX)
 		return -E2BIG;
 	/* The end first: a collection whose end is not seen would never end. */

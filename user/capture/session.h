@@ -27,6 +27,11 @@ struct session_options {
 	uint32_t rate_hz;
 	bool native; /* take native stacks too */
 	bool memory; /* sample the growth of resident memory */
+	/*
+	 * Put no probe into processes, which changes an instruction and a counter of their memory.
+	 * The functions that would do so return -EPERM.
+	 */
+	bool untouched;
 	record_handler *handler;
 	void *context;
 };

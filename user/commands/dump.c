@@ -113,6 +113,7 @@ static int dump_make(struct capture *capture, const struct dump_arguments *argum
 {
 	const struct capture_options capture_options = {.rate_hz = RATE_HZ,
 							.native = arguments->options.native,
+							.untouched = true,
 							.argc = argc,
 							.argv = argv};
 	int result = rights_check(error);
@@ -159,6 +160,7 @@ int command_dump(int argc, char **argv)
 	result = dump_make(&capture, &arguments, argc, argv, &dump, &error);
 	if (!result)
 		result = dump_print(&dump, &arguments, &error);
+	fflush(stdout); /* to take the programs out of the kernel takes a while */
 	if (capture.targets)
 		fputs(targets_notices(capture.targets), stderr);
 	dump_free(&dump);

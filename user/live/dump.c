@@ -36,8 +36,9 @@ struct taking {
 	struct dump *dump;
 	struct seek *seeks; /* one for each thread of the dump, in its order */
 	struct seek *by_tid;
-	uint32_t missing; /* threads not looked at yet */
-	bool looking;     /* what comes in from now on is of the dump's moment or later */
+	uint32_t missing;   /* threads not looked at yet */
+	bool looking;       /* what comes in from now on is of the dump's moment or later */
+	uint64_t looked_ns; /* end of the first look; who was not away then is met on a CPU later */
 	struct gils *before, *after; /* the first look, one for each process of the profile */
 };
 
@@ -62,7 +63,8 @@ static bool sample_take(void *context, const struct sample_record *sample,
 	if (!seek || !taking->looking || sample->flags & SAMPLE_UNREAD)
 		return true;
 	/* Others are of waits that have ended. */
-	if (!(sample->flags & SAMPLE_LOOK) && sample->state != STATE_RUNNING)
+	if (!(sample->flags & SAMPLE_LOOK) &&
+	    (sample->state != STATE_RUNNING || sample->time_ns < taking->looked_ns))
 		return true;
 	thread = &taking->dump->threads[seek->index];
 	if (thread->read)
@@ -238,7 +240,9 @@ static int threads_look(struct taking *taking, struct error *error)
 	session_consume(session);
 	taking->looking = true;
 	gils_look(taking, taking->before);
+	taking->looked_ns = UINT64_MAX;
 	result = session_look(session);
+	taking->looked_ns = clock_now_ns();
 	gils_look(taking, taking->after);
 	while (!result) {
 		next = clock_now_ns() + LOOK_EVERY_MS * 1000000ULL;

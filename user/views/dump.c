@@ -16,6 +16,7 @@
 #include "views/text.h"
 
 #define PYTHON_PREFIX "CPython "
+#define KERNEL_FILE   "[kernel.kallsyms]"
 #define MS            1000000.0
 #define SECOND        1000000000.0
 
@@ -115,12 +116,28 @@ static void wait_put(struct writing *writing, const struct dump_thread *thread)
 	}
 }
 
+/* Whether the target's name says the state too: `pipe`, `unix socket`. */
+static bool target_is_state(const struct writing *writing, const struct dump_thread *thread)
+{
+	const char *state = state_name(thread->key.state);
+	const char *target = string_of(writing, thread->key.target);
+	size_t length = strlen(target), tail = strlen(state);
+
+	return thread->lock.kind == LOCK_NONE && length >= tail &&
+	       !strcmp(target + length - tail, state);
+}
+
 static void state_put(struct writing *writing, const struct dump_thread *thread)
 {
 	if (!thread->read)
 		return;
-	fprintf(writing->stream, "  %s", state_name(thread->key.state));
-	wait_put(writing, thread);
+	fputs("  ", writing->stream);
+	if (target_is_state(writing, thread)) {
+		text_put(writing, "", string_of(writing, thread->key.target));
+	} else {
+		fputs(state_name(thread->key.state), writing->stream);
+		wait_put(writing, thread);
+	}
 	if (thread->length_ns >= 0) {
 		fputs(", ", writing->stream);
 		length_put(writing->stream, thread->length_ns);
@@ -252,6 +269,17 @@ static void cycles_put(struct writing *writing, uint32_t process)
 	}
 }
 
+/* A native function's file, without its path; "" where its name has it already. */
+static const char *module_name(const struct writing *writing, uint32_t id)
+{
+	const struct profile_function *function = &writing->profile->functions[id];
+	const char *file = string_of(writing, function->filename);
+
+	if (!strcmp(file, KERNEL_FILE))
+		return "kernel";
+	return symbol_is_offset(string_of(writing, function->name), file) ? "" : path_name(file);
+}
+
 /* Python files get as few components as tell them apart, modules their last one. */
 static int files_shorten(struct writing *writing)
 {
@@ -271,8 +299,7 @@ static int files_shorten(struct writing *writing)
 		error = paths_shorten(paths, count, writing->files);
 	for (i = 0; !error && i < count; i++)
 		if (profile->functions[i].kind != KIND_PYTHON)
-			writing->files[i] =
-				path_name(string_of(writing, profile->functions[i].filename));
+			writing->files[i] = module_name(writing, i);
 	free(paths);
 	return error;
 }
