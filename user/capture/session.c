@@ -90,9 +90,16 @@ complaint_keep(enum libbpf_print_level level, const char *format, va_list argume
 static bool optional_wanted(const struct optional_program *program,
 			    const struct session_options *options)
 {
-	if (program->memory && !options->memory)
+	if (program->memory ? !options->memory : options->untouched)
 		return false;
 	return libbpf_find_vmlinux_btf_id(program->tracepoint, BPF_TRACE_RAW_TP) > 0;
+}
+
+/* Programs that run at instructions of the targets. */
+static bool program_is_probe(const char *name)
+{
+	return !strcmp(name, "free_code") || !strcmp(name, "begin_collection") ||
+	       !strcmp(name, "end_collection");
 }
 
 static bool program_wanted(const struct bpf_program *program, const struct wait_hook *hook,
@@ -102,6 +109,8 @@ static bool program_wanted(const struct bpf_program *program, const struct wait_
 	size_t i;
 
 	if (!strcmp(name, CLOSING_PROGRAM) || !strcmp(name, LOOKING_PROGRAM))
+		return false;
+	if (options->untouched && program_is_probe(name))
 		return false;
 	for (i = 0; i < OPTIONAL_COUNT; i++)
 		if (!strcmp(name, optional_programs[i].program))
@@ -114,8 +123,7 @@ static bool program_attached_later(const struct bpf_program *program)
 {
 	const char *name = bpf_program__name(program);
 
-	return !strcmp(name, "sample_cpu") || !strcmp(name, "free_code") ||
-	       !strcmp(name, "begin_collection") || !strcmp(name, "end_collection") ||
+	return program_is_probe(name) || !strcmp(name, "sample_cpu") ||
 	       !strcmp(name, "enroll_threads") || !strcmp(name, "name_address");
 }
 

@@ -28,8 +28,8 @@ struct session_options {
 	bool native; /* take native stacks too */
 	bool memory; /* sample the growth of resident memory */
 	/*
-	 * Put no probe into processes, which changes an instruction and a counter of their memory.
-	 * The functions that would do so return -EPERM.
+	 * Put no probe into processes, which changes an instruction and a counter of their memory,
+	 * and count no messages. The functions that would do so return -EPERM.
 	 */
 	bool untouched;
 	record_handler *handler;

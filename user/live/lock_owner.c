@@ -168,7 +168,7 @@ static int stack_owner_find(const struct process *process, const struct python_l
 			return -ENOENT;
 		for (i = 0; i < bytes / 8; i++) {
 			/* Stacks hold many of their own addresses. */
-			if (words[i] - at + STACK_BYTES < 64 * STACK_BYTES ||
+			if (words[i] - wait->stack < STACK_BYTES ||
 			    !recursive_matches(process, layout, words[i], wait->address, &lock))
 				continue;
 			*ident = lock.owner;
