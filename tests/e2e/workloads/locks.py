@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Threads that wait for each other, in the way that the first argument names, until they are killed.
+"""Threads that wait for each other, in the ways that the arguments name, until they are killed.
 
-The first line of output is "ready", the second tells as JSON which threads, by id, wait for which
-lock of which thread: what a dump must find once all of them have come to wait.
+The first line of output is "ready", the second tells as JSON, for each way, which threads wait for
+which, by id: what a dump must find once all of them have come to wait.
 """
 import ctypes
 import json
@@ -12,14 +12,15 @@ import time
 
 import truth
 
-held = {}  # lock's name: how many threads have the one that they are to hold
-tids = {}
+kept = []  # threads wait in these beyond all else that knows them
+tids = {}  # of the way that is being set up
 
 
 class Mutex:
     """A pthread_mutex_t, taken with the GIL given back, or kept."""
 
     def __init__(self, kind=0):
+        kept.append(self)
         self.bytes = ctypes.create_string_buffer(64)
         attribute = ctypes.create_string_buffer(16)
         library = ctypes.CDLL(None)
@@ -158,18 +159,24 @@ SCENES = {
 }
 
 
-def main():
-    scene = SCENES[sys.argv[1]]()
+def settle(name):
+    """Starts a scene. Returns {waiting tid: tid of the holder}, and what the first thread does."""
+    tids.clear()
+    scene = SCENES[name]()
     waits, last = scene if isinstance(scene, tuple) else (scene, None)
     if last:
-        tids["t1"] = None
-    while set(waits) | set(waits.values()) > set(tids):
-        time.sleep(0.01)
-    if last:
         tids["t1"] = truth.tid()
+    while not set(waits) | set(waits.values()) <= set(tids):
+        time.sleep(0.01)
+    return {tids[one]: tids[other] for one, other in waits.items()}, last
+
+
+def main():
+    waits = {}
+    for name in sys.argv[1:]:
+        waits[name], last = settle(name)
     print("ready", flush=True)
-    print(json.dumps({"waits": {tids[one]: tids[other] for one, other in waits.items()}}),
-          flush=True)
+    print(json.dumps(waits), flush=True)
     if last:
         last()
     time.sleep(1000)
