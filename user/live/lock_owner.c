@@ -31,10 +31,8 @@ struct mutex {
 	uint64_t previous, next; /* only of robust mutexes */
 };
 
-/* Whether the thread called the kernel from the C library: from nowhere else come its mutexes. */
-static bool called_by_library(const struct maps *maps, uint64_t instruction)
+static bool is_library(const struct mapping *mapping)
 {
-	const struct mapping *mapping = maps_find(maps, instruction);
 	const char *name = mapping ? strrchr(mapping->path, '/') : NULL;
 
 	if (!name || !mapping->executable)
@@ -42,6 +40,24 @@ static bool called_by_library(const struct maps *maps, uint64_t instruction)
 	name++;
 	return !strncmp(name, "libc.so.6", 9) || !strncmp(name, "libc-2.", 7) ||
 	       !strncmp(name, "libpthread.so.0", 15) || !strncmp(name, "libpthread-2.", 13);
+}
+
+/*
+ * Whether the C library called the kernel for itself: from nowhere else come its mutexes. Others'
+ * locks (Rust's for one) get there by its function syscall(), which has no frame but the address
+ * that it returns to.
+ */
+static bool called_by_library(const struct process *process, const struct maps *maps,
+			      const struct futex_wait *wait)
+{
+	const struct mapping *caller;
+	uint64_t word;
+
+	if (!is_library(maps_find(maps, wait->instruction)) ||
+	    process_read(process, wait->stack, &word, sizeof(word)))
+		return false;
+	caller = maps_find(maps, word);
+	return !caller || !caller->executable || is_library(caller);
 }
 
 /*
@@ -76,7 +92,7 @@ int mutex_owner_find(const struct process *process, const struct maps *maps,
 		return 0;
 	}
 	if (wait->command != FUTEX_WAIT || wait->value != MUTEX_CONTENDED ||
-	    !called_by_library(maps, wait->instruction) ||
+	    !called_by_library(process, maps, wait) ||
 	    process_read(process, wait->address, &mutex, sizeof(mutex)) || !mutex_valid(&mutex))
 		return -ENOENT;
 	*tid = (uint32_t)mutex.owner;

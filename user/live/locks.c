@@ -108,8 +108,9 @@ static void owner_read(struct locks *locks, struct edge *edge)
 	uint32_t tid;
 
 	if (!mutex_owner_find(locks->process, maps_of(locks), &edge->wait, &tid)) {
-		edge->lock.kind = LOCK_MUTEX;
 		edge->lock.holder = thread_by_inner_id(locks, tid);
+		if (edge->lock.holder != DUMP_NOBODY) /* else it is of another process, or none */
+			edge->lock.kind = LOCK_MUTEX;
 	} else if (!recursive_owner_find(locks->process, locks->config, &edge->wait, &ident)) {
 		edge->lock.kind = LOCK_RECURSIVE;
 		edge->lock.holder = thread_by_ident(locks, ident);
