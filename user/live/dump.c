@@ -16,6 +16,7 @@
 
 #include "capture/capture.h"
 #include "clock.h"
+#include "live/futex_wait.h"
 #include "live/gil.h"
 #include "live/locks.h"
 #include "profile/table.h"
@@ -130,6 +131,8 @@ static int thread_add(struct taking *taking, uint32_t process, pid_t pid, uint32
 		(struct dump_thread){.tid = tid, .length_ns = -1, .lock = {.holder = DUMP_NOBODY}};
 	thread->key.process = process;
 	thread->key.tid = tid;
+	if (thread_switches_read(pid, tid, &thread->switches))
+		thread->switches = UINT64_MAX;
 	return name_read(taking, pid, thread);
 }
 

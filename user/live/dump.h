@@ -43,6 +43,7 @@ struct dump_thread {
 	int64_t length_ns;      /* how long it has been in this state; -1: not known */
 	struct dump_lock lock;
 	uint64_t python_thread; /* address of its PyThreadState; 0: none */
+	uint64_t switches;      /* times that it had left its CPU before it was looked at */
 };
 
 /* Threads of which each waits for a lock that the next one holds, and the last for the first. */

@@ -29,7 +29,7 @@ static uint64_t field_read(const char *text, const char *name)
 	return found ? strtoull(found + strlen(name), NULL, 10) : 0;
 }
 
-static int switches_read(pid_t pid, uint32_t tid, uint64_t *switches)
+int thread_switches_read(pid_t pid, uint32_t tid, uint64_t *switches)
 {
 	char *text;
 	int error = thread_file_read(pid, tid, "status", &text);
@@ -71,7 +71,7 @@ int futex_wait_read(pid_t pid, uint32_t tid, struct futex_wait *wait)
 	struct futex_wait read = {0};
 	uint64_t switches;
 	char *text;
-	int error = switches_read(pid, tid, &read.switches);
+	int error = thread_switches_read(pid, tid, &read.switches);
 
 	if (!error)
 		error = thread_file_read(pid, tid, "syscall", &text);
@@ -80,7 +80,7 @@ int futex_wait_read(pid_t pid, uint32_t tid, struct futex_wait *wait)
 	error = syscall_parse(text, &read);
 	free(text);
 	if (!error)
-		error = switches_read(pid, tid, &switches);
+		error = thread_switches_read(pid, tid, &switches);
 	if (!error && switches != read.switches)
 		error = -ENOENT;
 	if (!error)

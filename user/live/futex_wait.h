@@ -26,6 +26,9 @@ struct futex_wait {
 /* Returns 0; -ENOENT: the thread is not blocked on a futex; or -errno. */
 int futex_wait_read(pid_t pid, uint32_t tid, struct futex_wait *wait);
 
+/* Times that the thread has left its CPU. Returns 0 or -errno. */
+int thread_switches_read(pid_t pid, uint32_t tid, uint64_t *switches);
+
 /* Whether the thread did not run between the two readings. */
 bool futex_wait_same(const struct futex_wait *before, const struct futex_wait *after);
 

@@ -117,13 +117,17 @@ static void owner_read(struct locks *locks, struct edge *edge)
 	}
 }
 
-/* A lock's holder is read while the thread waits for it all the time, so it is one at that time. */
+/*
+ * A lock's holder is read while the thread waits for it all the time, so it is one at that time;
+ * and the thread has not run since before its stack was taken, so the two belong together.
+ */
 static void lock_edge_read(struct locks *locks, uint32_t thread, struct edge *edge)
 {
 	uint32_t tid = locks->dump->threads[thread].tid;
 	struct futex_wait after;
 
-	if (futex_wait_read(locks->process->pid, tid, &edge->wait))
+	if (futex_wait_read(locks->process->pid, tid, &edge->wait) ||
+	    edge->wait.switches != locks->dump->threads[thread].switches)
 		return;
 	owner_read(locks, edge);
 	if (edge->lock.kind == LOCK_NONE)
