@@ -33,6 +33,11 @@ struct thread_struct {
 struct sched_entity {
 	__u64 exec_start;
 	__u64 sum_exec_runtime;
+	__u64 prev_sum_exec_runtime; /* when it was last given a CPU */
+};
+
+struct sched_info {
+	unsigned long long last_arrival; /* the scheduler's clock when it was last given a CPU */
 };
 
 struct qstr {
@@ -136,6 +141,7 @@ struct task_struct {
 	unsigned int on_cpu; /* int, u8 from Linux 7.2 on: only unsigned may differ in size */
 	struct sched_entity se;
 	unsigned int flags;
+	struct sched_info sched_info;
 	unsigned in_iowait : 1;
 	int pid;
 	int tgid;

@@ -137,15 +137,29 @@ static __always_inline struct thread *thread_copy(struct thread *thread)
 }
 
 /*
- * How long a thread has been away that was so before it became known: the time of the scheduler's
- * clock at which it last had a CPU, compared with that of the thread which runs here. Exact to a
- * tick or two.
+ * The scheduler's clock when a thread last left its CPU, or for one that runs, as of the last tick:
+ * when it was given the CPU, and what it has executed since. 0: not known.
+ */
+static __always_inline __u64 task_left(struct task_struct *task)
+{
+	struct sched_info *info = &task->sched_info;
+
+	if (!bpf_core_field_exists(info->last_arrival) || !info->last_arrival)
+		return 0;
+	return info->last_arrival + task->se.sum_exec_runtime - task->se.prev_sum_exec_runtime;
+}
+
+/*
+ * How long a thread has been away that was so before it became known, by the clock of the
+ * scheduler, compared with that of the thread which runs here. Exact to a tick or two, and what a
+ * hypervisor took from the two while they ran. se.exec_start is not that: its clock leaves out
+ * what was ever taken from each CPU, and so goes apart between CPUs by seconds.
  */
 static __always_inline __u64 away_length(struct task_struct *task)
 {
-	__u64 here = bpf_get_current_task_btf()->se.exec_start, there = task->se.exec_start;
+	__u64 here = task_left(bpf_get_current_task_btf()), there = task_left(task);
 
-	return here > there ? here - there : 0;
+	return there && here > there ? here - there : 0;
 }
 
 /* Has the whole of the open interval captured, as it would be if it ended now. */

@@ -44,6 +44,7 @@ int capture_open(struct capture *capture, const struct capture_options *options,
 	struct session_options session = {.rate_hz = options->rate_hz,
 					  .native = options->native,
 					  .memory = options->memory,
+					  .untouched = options->untouched,
 					  .handler = recorder_handle};
 	int result;
 

@@ -21,6 +21,7 @@ struct capture_options {
 	bool native;       /* take native stacks too */
 	bool native_lines; /* and name their source lines */
 	bool memory;       /* sample the growth of resident memory */
+	bool untouched;    /* put no probes into the targets, at a higher price of each sample */
 	int argc;          /* of the command, for the profile's facts */
 	char **argv;
 };

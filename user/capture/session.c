@@ -89,11 +89,19 @@ complaint_keep(enum libbpf_print_level level, const char *format, va_list argume
 static bool optional_wanted(const struct optional_program *program,
 			    const struct session_options *options)
 {
-	if (program->memory && !options->memory)
+	if (program->memory ? !options->memory : options->untouched)
 		return false;
 	if (!strcmp(program->program, "join_cgroup") && options->follow != FOLLOW_CGROUP)
 		return false;
 	return libbpf_find_vmlinux_btf_id(program->tracepoint, BPF_TRACE_RAW_TP) > 0;
+}
+
+/* Programs that run at instructions of the targets. */
+static bool program_is_probe(const char *name)
+{
+	return !strcmp(name, "free_code") || !strcmp(name, "begin_collection") ||
+	       !strcmp(name, "end_collection") || !strcmp(name, "enter_collector") ||
+	       !strcmp(name, "leave_collector");
 }
 
 static bool program_wanted(const struct bpf_program *program, const struct wait_hook *hook,
@@ -103,6 +111,8 @@ static bool program_wanted(const struct bpf_program *program, const struct wait_
 	size_t i;
 
 	if (!strcmp(name, CLOSING_PROGRAM) || !strcmp(name, LOOKING_PROGRAM))
+		return false;
+	if (options->untouched && program_is_probe(name))
 		return false;
 	for (i = 0; i < OPTIONAL_COUNT; i++)
 		if (!strcmp(name, optional_programs[i].program))
@@ -115,9 +125,7 @@ static bool program_attached_later(const struct bpf_program *program)
 {
 	const char *name = bpf_program__name(program);
 
-	return !strcmp(name, "sample_cpu") || !strcmp(name, "free_code") ||
-	       !strcmp(name, "enter_collector") || !strcmp(name, "leave_collector") ||
-	       !strcmp(name, "begin_collection") || !strcmp(name, "end_collection") ||
+	return program_is_probe(name) || !strcmp(name, "sample_cpu") ||
 	       !strcmp(name, "enroll_threads") || !strcmp(name, "name_address");
 }
 
@@ -341,6 +349,8 @@ int session_probe_free(struct session *session, pid_t pid, const char *file, uin
 {
 	struct bpf_link *link;
 
+	if (session->options.untouched)
+		return -EPERM;
 	if (session->probe_count == PROBES_MAX)
 		return -E2BIG;
 	link = bpf_program__attach_uprobe(session->programs->progs.free_code, false, pid, file,
@@ -363,6 +373,8 @@ int session_probe_gc(struct session *session, pid_t pid, const char *file)
 {
 	int error;
 
+	if (session->options.untouched)
+		return -EPERM;
 	if (session->probe_count + 2 > PROBES_MAX)
 		return -E2BIG;
 	/* The end first: a collection whose end is not seen would never end. */
@@ -379,6 +391,8 @@ int session_probe_collector(struct session *session, pid_t pid, const char *file
 {
 	int error;
 
+	if (session->options.untouched)
+		return -EPERM;
 	if (session->probe_count + 2 > PROBES_MAX)
 		return -E2BIG;
 	error = probe_add(session,

@@ -34,6 +34,11 @@ struct session_options {
 	enum follow_scope follow;
 	uint64_t cgroup;       /* with FOLLOW_CGROUP: its id (v2), and its depth below the root */
 	uint32_t cgroup_level;
+	/*
+	 * Put no probe into processes, which changes an instruction and a counter of their memory,
+	 * and count no messages. The functions that would do so return -EPERM.
+	 */
+	bool untouched;
 	record_handler *handler;
 	void *context;
 };

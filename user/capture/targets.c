@@ -438,6 +438,20 @@ int targets_poll_timeout(const struct targets *targets)
 	return left > 0 ? (int)left : 0;
 }
 
+const struct process *targets_process(const struct targets *targets, uint32_t process,
+				      const struct process_config **config)
+{
+	const struct target *target;
+
+	for (target = targets->all; target; target = target->hh.next) {
+		if (!target->described || target->profile_process != process)
+			continue;
+		*config = &target->config;
+		return &target->process;
+	}
+	return NULL;
+}
+
 bool targets_alive(const struct targets *targets)
 {
 	const struct target *target;

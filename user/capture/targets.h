@@ -65,6 +65,13 @@ void targets_finish(struct targets *targets);
 /* Milliseconds in which targets_poll() wants to be called again; -1: only after an event. */
 int targets_poll_timeout(const struct targets *targets);
 
+/*
+ * The living process with this number in the profile, and what the kernel side knows of it; both
+ * valid until the next targets_add() or targets_poll(). NULL: there is none.
+ */
+const struct process *targets_process(const struct targets *targets, uint32_t process,
+				      const struct process_config **config);
+
 /* Whether one of the processes still runs, and whether any was ever found to be Python. */
 bool targets_alive(const struct targets *targets);
 bool targets_any_python(const struct targets *targets);
