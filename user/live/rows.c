@@ -55,12 +55,20 @@ struct rows *rows_new(bool native)
 	return rows;
 }
 
+static void where_forget(struct row *row)
+{
+	free(row->where);
+	free(row->where_file);
+	row->where = NULL;
+	row->where_file = NULL;
+}
+
 static void table_free(struct row_table *table)
 {
 	uint32_t i;
 
 	for (i = 0; i < table->count; i++)
-		free(table->rows[i].where);
+		where_forget(&table->rows[i]);
 	free(table->rows);
 	table_clear(&table->table);
 	memset(table, 0, sizeof(*table));
@@ -344,16 +352,15 @@ static int where_set(struct adding *adding, const struct tally *place)
 		return 0;
 	row->sample = adding->rows->window;
 	row->state = place->key[3];
-	free(row->where);
-	row->where = NULL;
+	where_forget(row);
 	if (!place->key[2])
 		return 0;
 	location = &profile->locations[place->key[2] - 1];
 	function = &profile->functions[location->function];
-	return asprintf(&row->where, "%s (%s:%d)", profile->strings[function->name],
-			profile->strings[function->filename], location->line) < 0
-		       ? -ENOMEM
-		       : 0;
+	row->where = strdup(profile->strings[function->name]);
+	row->where_file = strdup(profile->strings[function->filename]);
+	row->where_line = location->line;
+	return row->where && row->where_file ? 0 : -ENOMEM;
 }
 
 static int threads_add(struct adding *adding)
@@ -506,8 +513,10 @@ static int table_prune(struct row_table *table)
 	qsort(table->rows, table->count, sizeof(*table->rows), compare_weights);
 	for (i = 0; !error && i < ROWS_MAX / 2; i++) {
 		error = row_copy(&kept, &table->rows[i]);
-		if (!error)
-			table->rows[i].where = NULL; /* it is the copy's now */
+		if (!error) { /* these are the copy's now */
+			table->rows[i].where = NULL;
+			table->rows[i].where_file = NULL;
+		}
 	}
 	if (error) {
 		table_free(&kept);

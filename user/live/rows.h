@@ -31,8 +31,11 @@ struct row {
 	uint32_t pid;     /* of threads and processes */
 	uint32_t tid;     /* of threads */
 	enum function_kind kind;
-	char *where; /* of threads: where they spent most of the window; NULL: nothing is known */
-	enum state state; /* that it was there in */
+	/* Of threads: the function where they spent most of the window; NULL: not known. */
+	char *where;
+	char *where_file;
+	int32_t where_line;
+	enum state state; /* that they were there in */
 	struct row_times times[PERIOD_COUNT];
 	uint32_t window; /* the last one that it has a part in */
 	uint64_t sample; /* for rows.c alone: the last one that was added to `total` */

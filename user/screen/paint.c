@@ -137,19 +137,38 @@ static void paint_states(const struct scene *scene, const struct pen *pen)
 {
 	const struct row_head *head = rows_head(scene->rows, scene->settings->period);
 	int64_t columns[COLUMN_COUNT];
-	char text[256], gc[32] = "";
+	char *text = NULL;
+	size_t size, at;
+	FILE *stream = open_memstream(&text, &size);
 
+	const struct {
+		const char *name;
+		const int64_t *ns;
+		bool known;
+	} parts[] = {
+		{"All: cpu", head->states + STATE_RUNNING, true},
+		{"queue", head->states + STATE_RUNQUEUE, true},
+		{"io", columns + COLUMN_IO, true},
+		{"lock", columns + COLUMN_LOCK, true},
+		{"gil", columns + COLUMN_GIL, true},
+		{"gc", &head->gc_ns, head->gc_known},
+		{"idle", columns + COLUMN_IDLE, true},
+	};
+
+	if (!stream)
+		return;
 	column_sums(head->states, columns);
-	if (head->gc_known)
-		snprintf(gc, sizeof(gc), "  gc %.1f", percent(head->gc_ns, head->ns));
-	snprintf(text, sizeof(text),
-		 "All threads: cpu %.1f  queue %.1f  io %.1f  lock %.1f  gil %.1f  idle %.1f%s %%",
-		 percent(head->states[STATE_RUNNING], head->ns),
-		 percent(head->states[STATE_RUNQUEUE], head->ns),
-		 percent(columns[COLUMN_IO], head->ns), percent(columns[COLUMN_LOCK], head->ns),
-		 percent(columns[COLUMN_GIL], head->ns), percent(columns[COLUMN_IDLE], head->ns),
-		 gc);
-	paint_line(scene, pen, text, INK_PLAIN);
+	for (at = 0; at < sizeof(parts) / sizeof(parts[0]); at++) {
+		double share = percent(*parts[at].ns, head->ns);
+
+		if (parts[at].known)
+			fprintf(stream, "%s%s %.*f", at ? "  " : "", parts[at].name,
+				share < 999.95 ? 1 : 0, share);
+	}
+	fputs(" %", stream);
+	if (!fclose(stream))
+		paint_line(scene, pen, text, INK_PLAIN);
+	free(text);
 }
 
 static void paint_costs(const struct scene *scene, const struct pen *pen)
@@ -206,11 +225,11 @@ static void paint_foot(const struct scene *scene, const struct pen *pen)
 	else
 		length = asprintf(&text,
 				  "%s%s%sq quit  ? help  / filter  space pause  tab %s  s %s  1-9 "
-				  "sort  r reset",
+				  "sort",
 				  *settings->filter ? "[" : "", settings->filter,
 				  *settings->filter ? "] " : "",
 				  settings_view_name((settings->view + 1) % ROWS_VIEWS),
-				  settings->period == PERIOD_WINDOW ? "since start" : "last");
+				  settings->period == PERIOD_WINDOW ? "all" : "last");
 	if (length < 0)
 		return;
 	/* The screen's last cell stays free: a cursor behind it has nowhere to go. */

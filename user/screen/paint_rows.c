@@ -71,7 +71,7 @@ static void paint_names(const struct scene *scene, const struct pen *pen)
 	static const char *const texts[ROWS_VIEWS] = {
 		[ROWS_FUNCTION] = "function (file:line)",
 		[ROWS_LINE] = "line (file:line)",
-		[ROWS_THREAD] = "thread (id)  where most of the time",
+		[ROWS_THREAD] = "thread id, where most of the time",
 		[ROWS_PROCESS] = "process",
 	};
 	const struct settings *settings = scene->settings;
@@ -121,6 +121,19 @@ static void paint_cells(const struct scene *scene, const struct pen *pen, const 
 	pen->put(pen->context, "  ", INK_PLAIN);
 }
 
+/* "worker-1 4243 gil burn (gil.py:12)" */
+static int thread_text(const struct scene *scene, const struct row *row, const char *file,
+		       char **text)
+{
+	bool lives = row->window == rows_window(scene->rows);
+	const char *state = lives ? state_name(row->state) : "not seen";
+
+	if (!row->where || !lives)
+		return asprintf(text, "%s %" PRIu32 " %s", row->name, row->tid, state);
+	return asprintf(text, "%s %" PRIu32 " %s %s (%s:%" PRId32 ")", row->name, row->tid, state,
+			row->where, file, row->where_line);
+}
+
 /* What a row is called, to be freed; NULL: no memory. `file`: as short as it may be. */
 static char *row_text(const struct scene *scene, const struct row *row, const char *file)
 {
@@ -129,10 +142,7 @@ static char *row_text(const struct scene *scene, const struct row *row, const ch
 
 	switch (scene->settings->view) {
 	case ROWS_THREAD:
-		length = asprintf(&text, "%s (%" PRIu32 ")  %s %s", row->name, row->tid,
-				  row->window == rows_window(scene->rows) ? state_name(row->state)
-									  : "ended",
-				  row->where ? row->where : "");
+		length = thread_text(scene, row, file, &text);
 		break;
 	case ROWS_PROCESS:
 		length = asprintf(&text, "%" PRIu32 " %s", row->pid, row->name);
@@ -172,7 +182,8 @@ static int files_shorten(const struct scene *scene, const struct row **rows, siz
 	int error = paths ? 0 : -ENOMEM;
 
 	for (at = 0; !error && at < count; at++)
-		files[at] = paths[at] = rows[at]->file;
+		files[at] = paths[at] =
+			rows[at]->where_file ? rows[at]->where_file : rows[at]->file;
 	if (!error && scene->columns)
 		error = paths_shorten(paths, (uint32_t)count, files);
 	free(paths);
