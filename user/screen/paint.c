@@ -62,7 +62,7 @@ static void paint_title(const struct scene *scene, const struct pen *pen)
 	const struct row_process *processes = rows_processes(scene->rows, &count);
 	char period[64], title[512];
 
-	snprintf(period, sizeof(period), "%s%s %.1f s", settings->paused ? "paused, " : "",
+	snprintf(period, sizeof(period), "%s%s %.2f s", settings->paused ? "paused, " : "",
 		 settings->period == PERIOD_WINDOW ? "last" : "all of", seconds(head->ns));
 	if (count == 1)
 		snprintf(title, sizeof(title), "%s  pid %" PRIu32 "  %.*s", processes->command,
