@@ -300,16 +300,23 @@ static void late_count(struct live *live, bool rest)
 	}
 }
 
-static void threads_settle(struct live *live)
+/* Returns when the threads were looked at, on average; `now_ns`: there are none. */
+static uint64_t threads_settle(struct live *live, uint64_t now_ns)
 {
 	struct thread *thread, *next;
+	uint64_t before = 0,
+		 count = 0; /* of all looks together, by how much they were before now */
 
 	HASH_ITER (hh, live->threads, thread, next) {
-		if (thread->look == live->look && thread->now.end_ns)
+		if (thread->look == live->look && thread->now.end_ns) {
+			before += now_ns > thread->now.end_ns ? now_ns - thread->now.end_ns : 0;
+			count++;
 			thread_settle(live, thread);
-		else if (live->look - thread->look >= LOOKS_MISSED_MAX)
+		} else if (live->look - thread->look >= LOOKS_MISSED_MAX) {
 			thread_remove(live, thread);
+		}
 	}
+	return count ? now_ns - before / count : now_ns;
 }
 
 /* What ended while the look went on is of the next window. */
@@ -390,7 +397,7 @@ int live_look_end(struct live *live, uint64_t now_ns, struct profile **profile)
 	*profile = NULL;
 	live->looking = false;
 	late_count(live, false);
-	threads_settle(live);
+	now_ns = threads_settle(live, now_ns);
 	error = window_close(live, now_ns, profile);
 	if (error)
 		live->error = error;

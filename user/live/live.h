@@ -48,7 +48,8 @@ void live_add_ledger(struct live *live, const struct live_ledger *ledger);
 /*
  * Bracket a look: between them ledgers are those of living threads as well. The end makes the
  * window's profile, to be freed by the caller, in which each sample and thread has what is of this
- * window. Its facts.duration_ns is the window's length, its processes' gc.ns what collections took
+ * window. Its facts.duration_ns is the window's length, from when its threads were looked at on
+ * average, its processes' gc.ns what collections took
  * in it. Returns 0 or -ENOMEM with *window NULL.
  */
 void live_look_begin(struct live *live);
