@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Runs pyebpf on a terminal: one that tmux emulates and reads back, or a bare pseudo-terminal."""
+import fcntl
 import os
 import pty
 import select
@@ -73,16 +74,15 @@ class Terminal:
 
     def __init__(self, *arguments, **environment):
         self.master, self.slave = pty.openpty()
-        termios.tcsetwinsize(self.slave, (24, 80)) if hasattr(termios, "tcsetwinsize") else \
-            subprocess.run(["stty", "rows", "24", "cols", "80"], stdin=self.slave, check=True)
+        subprocess.run(["stty", "rows", "24", "cols", "80"], stdin=self.slave, check=True)
         self.before = termios.tcgetattr(self.slave)
         self.output = b""
         self.process = subprocess.Popen(
             [harness.PYEBPF, *map(str, arguments)], stdin=self.slave, stdout=self.slave,
             stderr=self.slave, start_new_session=True,
-            preexec_fn=lambda: __import__("fcntl").ioctl(0, termios.TIOCSCTTY, 0),
-            env=dict({key: value for key, value in os.environ.items() if key != "NO_COLOR"},
-                     TERM="xterm-256color", **environment))
+            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+            env={**{key: value for key, value in os.environ.items() if key != "NO_COLOR"},
+                 "TERM": "xterm-256color", **environment})
 
     def read(self):
         while select.select([self.master], [], [], 0)[0]:

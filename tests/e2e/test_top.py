@@ -127,7 +127,7 @@ def top(target, *arguments, **options):
 
 def test_the_screen(target):
     with top(target) as screen:
-        lines = screen.shows("burn (gil.py:8)")
+        lines = screen.shows("burn (gil.py:9)")
         assert "gil.py  pid %d  CPython 3.11" % target.pid in lines[0]
         assert lines[0].rstrip().endswith(" s") and "last 0." in lines[0]
         assert re.search(r"\bGIL\b", "".join(lines[1:3]))
@@ -142,10 +142,10 @@ def test_the_screen(target):
 
 def test_views_and_order(target):
     with top(target) as screen:
-        screen.shows("burn (gil.py:8)")
+        screen.shows("burn (gil.py:9)")
         screen.press("t")
         screen.shows("thread id")
-        assert re.search(r"\d+ (gil|running|runqueue) burn \(gil.py:1[01]\)", screen.text())
+        assert re.search(r"\d+ (gil|running|runqueue) burn \(gil.py:1[0-3]\)", screen.text())
         screen.press("l")
         screen.shows("line (file:line)")
         screen.shows("burn (gil.py:1")
@@ -163,7 +163,7 @@ def test_views_and_order(target):
 
 def test_filter_help_and_idle(target):
     with top(target) as screen:
-        screen.shows("burn (gil.py:8)")
+        screen.shows("burn (gil.py:9)")
         screen.press("/", "second", "Enter")
         screen.shows("[second]")
         harness.wait_for(lambda: "burn_first" not in screen.text(), "the filter")
@@ -173,7 +173,7 @@ def test_filter_help_and_idle(target):
         screen.press("?")
         screen.shows("any key goes back")
         screen.press("x")
-        screen.shows("burn (gil.py:8)")
+        screen.shows("burn (gil.py:9)")
         assert "<module>" not in screen.text() or "main (" in screen.text()
         screen.press("t", "i")  # the main thread sleeps
         screen.shows("sleep main (gil.py:")
@@ -184,18 +184,18 @@ def test_all_since_the_start_and_reset(target):
         return float(re.search(r"all of ([\d.]+) s", screen.text()).group(1))
 
     with top(target) as screen:
-        screen.shows("burn (gil.py:8)")
+        screen.shows("burn (gil.py:9)")
         screen.press("s")
         screen.shows("all of")
         harness.wait_for(lambda: length() > 2, "two seconds")
-        assert re.search(r" [1-9]\.\d\d  burn \(gil.py:8\)", screen.text())
+        assert re.search(r" [1-9]\.\d\d  burn \(gil.py:9\)", screen.text())
         screen.press("r")
         harness.wait_for(lambda: length() < 1, "the reset")
 
 
 def test_pause(target):
     with top(target) as screen:
-        screen.shows("burn (gil.py:8)")
+        screen.shows("burn (gil.py:9)")
         screen.press("Space")
         before = screen.shows("paused")
         with pytest.raises(AssertionError):  # six refreshes later it is still the same
@@ -208,13 +208,13 @@ def test_pause(target):
 @pytest.mark.parametrize("size", [(40, 12), (20, 5), (8, 2), (200, 50)])
 def test_resize(target, size):
     with top(target) as screen:
-        screen.shows("burn (gil.py:8)")
+        screen.shows("burn (gil.py:9)")
         screen.resize(*size)
         harness.wait_for(lambda: len(screen.lines()) - 1 == size[1], "the size")
         if size[0] >= 20:
             screen.shows("burn")
         screen.resize(80, 24)
-        screen.shows("burn (gil.py:8)")
+        screen.shows("burn (gil.py:9)")
         screen.shows("q quit")
 
 
@@ -224,14 +224,14 @@ def test_several_processes(target, python):
             screen.shows("2 processes")
             screen.shows("%d gil.py " % target.pid)
             screen.shows("%d threads.py " % other.pid)
-            screen.shows("burn (gil.py:8)")
+            screen.shows("burn (gil.py:9)")
             screen.shows("blocked_in_socket (threads.py:")
 
 
 def test_the_target_ends(python):
     with harness.Workload(python.command("gil.py")) as workload:
         with top(workload) as screen:
-            screen.shows("burn (gil.py:8)")
+            screen.shows("burn (gil.py:9)")
             workload.stop()
             screen.shows("The process has ended.")
             screen.press("l")  # what was seen last can be looked at
