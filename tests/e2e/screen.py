@@ -58,9 +58,8 @@ class Screen:
 
     def status(self):
         """Waits for the command's end and returns its exit status."""
-        harness.wait_for(
-            lambda: self.tmux("display-message", "-p", "#{pane_dead}").strip() == "1", "its end")
-        return int(self.tmux("display-message", "-p", "#{pane_dead_status}").strip() or 255)
+        return int(harness.wait_for(
+            lambda: self.tmux("display-message", "-p", "#{pane_dead_status}").strip(), "its end"))
 
     def __enter__(self):
         return self

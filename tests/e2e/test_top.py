@@ -176,7 +176,9 @@ def test_filter_help_and_idle(target):
         screen.shows("burn (gil.py:9)")
         assert "<module>" not in screen.text() or "main (" in screen.text()
         screen.press("t", "i")  # the main thread sleeps
-        screen.shows("sleep main (gil.py:")
+        screen.shows("%d sleep main" % target.pid)
+        screen.resize(100, 24)
+        screen.shows("%d sleep main (gil.py:" % target.pid)
 
 
 def test_all_since_the_start_and_reset(target):

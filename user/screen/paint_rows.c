@@ -121,17 +121,27 @@ static void paint_cells(const struct scene *scene, const struct pen *pen, const 
 	pen->put(pen->context, "  ", INK_PLAIN);
 }
 
-/* "worker-1 4243 gil burn (gil.py:12)" */
+/* "worker-1 4243 gil burn (gil.py:12)", without the place where there is no room for it. */
 static int thread_text(const struct scene *scene, const struct row *row, const char *file,
 		       char **text)
 {
 	bool lives = row->window == rows_window(scene->rows);
 	const char *state = lives ? state_name(row->state) : "not seen";
+	char *where = NULL;
+	int length;
 
 	if (!row->where || !lives)
 		return asprintf(text, "%s %" PRIu32 " %s", row->name, row->tid, state);
-	return asprintf(text, "%s %" PRIu32 " %s %s (%s:%" PRId32 ")", row->name, row->tid, state,
-			row->where, file, row->where_line);
+	length = asprintf(text, "%s %" PRIu32 " %s %s", row->name, row->tid, state, row->where);
+	if (length < 0 || asprintf(&where, "%s (%s:%" PRId32 ")", *text, file, row->where_line) < 0)
+		return length;
+	if (text_width(where) > text_room(scene)) {
+		free(where);
+		return length;
+	}
+	free(*text);
+	*text = where;
+	return length;
 }
 
 /* What a row is called, to be freed; NULL: no memory. `file`: as short as it may be. */
