@@ -3,6 +3,7 @@
 import fcntl
 import os
 import pty
+import re
 import select
 import subprocess
 import termios
@@ -19,10 +20,11 @@ class Screen:
     def __init__(self, *arguments, columns=80, lines=24, environment=()):
         Screen.serial += 1
         self.server = "pyebpf-test-%d-%d" % (os.getpid(), Screen.serial)
-        command = ["env", *environment, harness.PYEBPF, *map(str, arguments)]
+        # tmux itself loses the status of a command now and then.
+        command = ["sh", "-c", '"$@"; echo "ended with $?."; sleep infinity', "sh",
+                   "env", *environment, harness.PYEBPF, *map(str, arguments)]
         self.tmux("-f", "/dev/null", "new-session", "-d", "-x", str(columns), "-y", str(lines),
                   "sleep", "infinity")
-        self.tmux("set-option", "-g", "remain-on-exit", "on")
         self.tmux("set-option", "-g", "status", "off")
         self.tmux("respawn-pane", "-k", *command)
 
@@ -53,13 +55,9 @@ class Screen:
         """The first line with a text."""
         return next(line for line in self.shows(text) if text in line)
 
-    def pid(self):
-        return int(self.tmux("display-message", "-p", "#{pane_pid}"))
-
     def status(self):
         """Waits for the command's end and returns its exit status."""
-        return int(harness.wait_for(
-            lambda: self.tmux("display-message", "-p", "#{pane_dead_status}").strip(), "its end"))
+        return int(re.search(r"ended with (\d+)\.", self.row("ended with")).group(1))
 
     def __enter__(self):
         return self

@@ -14,7 +14,7 @@
 
 #define PERCENT_WIDTH 6
 #define SECONDS_WIDTH 9
-#define TEXT_MIN      12 /* columns for what a row is called */
+#define SECONDS_FROM  110 /* columns of a screen that has room for seconds beside percent */
 
 /* A column is there on screens from a width on. */
 struct column_row {
@@ -26,11 +26,16 @@ struct column_row {
 };
 
 static const struct column_row column_rows[] = {
-	{ORDER_SELF, "self", 0, INK_BOLD, false},    {ORDER_TOTAL, "total", 36, INK_PLAIN, false},
-	{ORDER_CPU, "cpu", 42, INK_CPU, false},      {ORDER_QUEUE, "queue", 72, INK_CPU, false},
-	{ORDER_IO, "io", 48, INK_IO, false},         {ORDER_LOCK, "lock", 60, INK_LOCK, false},
-	{ORDER_GIL, "gil", 54, INK_LOCK, false},     {ORDER_IDLE, "idle", 66, INK_PLAIN, false},
-	{ORDER_SELF, "self s", 80, INK_PLAIN, true}, {ORDER_TOTAL, "total s", 100, INK_PLAIN, true},
+	{ORDER_SELF, "self", 0, INK_BOLD, false},
+	{ORDER_TOTAL, "total", 36, INK_PLAIN, false},
+	{ORDER_CPU, "cpu", 42, INK_CPU, false},
+	{ORDER_QUEUE, "queue", 72, INK_CPU, false},
+	{ORDER_IO, "io", 48, INK_IO, false},
+	{ORDER_LOCK, "lock", 60, INK_LOCK, false},
+	{ORDER_GIL, "gil", 54, INK_LOCK, false},
+	{ORDER_IDLE, "idle", 66, INK_PLAIN, false},
+	{ORDER_SELF, "self s", 80, INK_PLAIN, true},
+	{ORDER_TOTAL, "total s", SECONDS_FROM, INK_PLAIN, true},
 };
 #define COLUMN_ROWS (sizeof(column_rows) / sizeof(column_rows[0]))
 
@@ -42,7 +47,7 @@ static bool column_is_shown(const struct scene *scene, const struct column_row *
 		return false;
 	if (column->order == ORDER_IDLE)
 		return settings->idle || settings->order == ORDER_IDLE;
-	if (column->seconds && scene->columns && scene->columns < 100)
+	if (column->seconds && scene->columns && scene->columns < SECONDS_FROM)
 		return settings->period == PERIOD_ALL && !settings->idle;
 	return true;
 }

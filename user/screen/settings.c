@@ -152,7 +152,7 @@ static void view_set(struct settings *settings, int view)
 	settings->scroll = 0;
 }
 
-/* Keys that choose what is shown. */
+/* Keys that choose the order, and which time is shown. */
 static bool choice_key(struct settings *settings, int key)
 {
 	if (key >= '1' && key < '1' + ORDER_COUNT) {
@@ -172,22 +172,6 @@ static bool choice_key(struct settings *settings, int key)
 	case 'I':
 		settings->reverse = !settings->reverse;
 		return true;
-	case '\t':
-	case 'v':
-		view_set(settings, (int)settings->view + 1);
-		return true;
-	case 'f':
-		view_set(settings, ROWS_FUNCTION);
-		return true;
-	case 'l':
-		view_set(settings, ROWS_LINE);
-		return true;
-	case 't':
-		view_set(settings, ROWS_THREAD);
-		return true;
-	case 'p':
-		view_set(settings, ROWS_PROCESS);
-		return true;
 	case 'i':
 		settings->idle = !settings->idle;
 		return true;
@@ -197,6 +181,28 @@ static bool choice_key(struct settings *settings, int key)
 	default:
 		return false;
 	}
+}
+
+static bool view_key(struct settings *settings, int key)
+{
+	static const char keys[ROWS_VIEWS] = {
+		[ROWS_FUNCTION] = 'f',
+		[ROWS_LINE] = 'l',
+		[ROWS_THREAD] = 't',
+		[ROWS_PROCESS] = 'p',
+	};
+	int view;
+
+	if (key == '\t' || key == 'v') {
+		view_set(settings, (int)settings->view + 1);
+		return true;
+	}
+	for (view = 0; view < ROWS_VIEWS; view++)
+		if (key == keys[view]) {
+			view_set(settings, view);
+			return true;
+		}
+	return false;
 }
 
 enum settings_wish settings_key(struct settings *settings, int key)
@@ -211,7 +217,8 @@ enum settings_wish settings_key(struct settings *settings, int key)
 		settings->help = key == KEY_IS_RESIZED;
 		return WISH_PAINT;
 	}
-	if (scroll_key(settings, key) || choice_key(settings, key) || key == KEY_IS_RESIZED)
+	if (scroll_key(settings, key) || choice_key(settings, key) || view_key(settings, key) ||
+	    key == KEY_IS_RESIZED)
 		return WISH_PAINT;
 	switch (key) {
 	case 'h':

@@ -27,12 +27,10 @@ static const int fatal_signals[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT};
 
 static void terminal_abandon(int number)
 {
-	size_t length = strlen(saved_sequence);
+	ssize_t written = write(STDOUT_FILENO, saved_sequence, strlen(saved_sequence));
 
-	if (write(STDOUT_FILENO, saved_sequence, length) == (ssize_t)length)
-		tcsetattr(STDIN_FILENO, TCSANOW, &saved_modes);
-	else
-		tcsetattr(STDIN_FILENO, TCSANOW, &saved_modes);
+	(void)written; /* nothing more can be done */
+	tcsetattr(STDIN_FILENO, TCSANOW, &saved_modes);
 	raise(number); /* with the handling that it had, see SA_RESETHAND */
 }
 
