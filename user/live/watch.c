@@ -12,8 +12,8 @@
 /* What the capture's profile may have come to before it is begun anew. */
 #define STACK_FRAMES_MAX 1000000 /* these alone: 4 bytes each */
 #define STACKS_MAX       50000
-#define STRINGS_MAX      400000
-#define LOCATIONS_MAX    500000
+#define STRINGS_MAX      100000
+#define LOCATIONS_MAX    100000
 #define SAMPLES_MAX      200000 /* that differ, in one window */
 
 /* A name as the kernel keeps it, as a string of the capture's profile. */
@@ -44,6 +44,9 @@ static bool sample_watch(void *context, const struct sample_record *record,
 		.look = record->flags & SAMPLE_LOOK,
 	};
 
+	/* A look that met a thread on its way back says nothing that its sample does not. */
+	if (sample.look && record->flags & SAMPLE_UNREAD)
+		return true;
 	if (sample.ns || sample.runqueue_ns)
 		live_add_sample(watch->live, &sample);
 	return true;
