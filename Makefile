@@ -18,7 +18,7 @@ ARCH := $(shell uname -m | sed 's/x86_64/x86/; s/aarch64/arm64/')
 MULTIARCH := $(shell $(CC) -print-multiarch 2>/dev/null)
 VERSION := 0.1.0
 
-PACKAGES := libbpf libdw libelf liblzma zlib libprotobuf-c jansson libcap
+PACKAGES := libbpf libdw libelf liblzma zlib libprotobuf-c jansson libcap ncursesw
 WARNINGS := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
 	-Wno-unused-parameter -Wvla -Wformat=2
 CFLAGS ?= -O2 -g

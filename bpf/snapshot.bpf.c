@@ -50,7 +50,8 @@ static __always_inline void thread_capture(struct thread *thread, struct task_st
 						     KERNEL_FRAMES_BYTES, 0));
 	sample_add_others(&sampling, thread, task, task);
 	if (task->on_cpu || task_switches(task) != switches) {
-		loss_count(LOSS_WAIT_STACK);
+		if (!(flags & SAMPLE_LOOK)) /* else the wait has ended, and is sampled as such */
+			loss_count(LOSS_WAIT_STACK);
 		sample->python_count = 0;
 		sample->kernel_count = 0;
 		sample->native_count = 0;

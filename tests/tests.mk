@@ -17,10 +17,10 @@ E2E_ARGUMENTS ?=
 
 # Packages. Installed only where one is missing; anybody but root is told what to install.
 BUILD_PACKAGES := bpftool clang gcc libbpf-dev libbz2-dev libcap-dev libdw-dev libelf-dev libiberty-dev \
-	libjansson-dev liblzma-dev libprotobuf-c-dev linux-libc-dev llvm make pkg-config protobuf-c-compiler uthash-dev zlib1g-dev
+	libjansson-dev liblzma-dev libncurses-dev libprotobuf-c-dev linux-libc-dev llvm make pkg-config protobuf-c-compiler uthash-dev zlib1g-dev
 TEST_PACKAGES := clang-format clang-tidy cppcheck debian-archive-keyring g++ libclang-rt-14-dev \
 	libcmocka-dev libpython3-dev mmdebstrap mount postgresql python3 python3-psycopg2 python3-pytest \
-	python3-venv util-linux
+	python3-venv tmux util-linux
 
 # $(1): packages. dpkg-query's status is the only thing that says whether one is there.
 define install_packages

@@ -13,6 +13,7 @@
 static const struct command commands[] = {
 	{"record", "pyebpf record", command_record, "profile processes, print the report"},
 	{"dump", "pyebpf dump", command_dump, "print what every thread does right now"},
+	{"top", "pyebpf top", command_top, "what running processes do, live"},
 	{"report", "pyebpf report", command_report, "print the report of a recording"},
 	{"check", "pyebpf check", command_check, "what this kernel and these rights allow"},
 };

@@ -18,6 +18,7 @@ struct command {
 int command_record(int argc, char **argv);
 int command_report(int argc, char **argv);
 int command_dump(int argc, char **argv);
+int command_top(int argc, char **argv);
 int command_check(int argc, char **argv);
 
 #endif

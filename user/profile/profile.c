@@ -236,6 +236,16 @@ int profile_stack(struct profile *profile, const uint32_t *locations, uint32_t d
 	return 0;
 }
 
+void profile_forget_stacks(struct profile *profile)
+{
+	table_clear(&profile->index->stacks);
+	free(profile->stacks);
+	free(profile->stack_locations);
+	profile->stacks = NULL;
+	profile->stack_locations = NULL;
+	profile->stack_count = 0;
+}
+
 int profile_sample(struct profile *profile, const struct profile_key *key, uint32_t *id)
 {
 	void *grown;

@@ -201,6 +201,12 @@ int profile_location(struct profile *profile, const struct profile_location *loc
 		     uint32_t *id);
 int profile_stack(struct profile *profile, const uint32_t *locations, uint32_t depth, uint32_t *id);
 
+/*
+ * Forgets all stacks, whose ids mean nothing any more. For profiles without samples that live
+ * long: stacks are what grows without bounds.
+ */
+void profile_forget_stacks(struct profile *profile);
+
 /* Finds or adds the sample of this key, with values 0 when new, and stores its index. */
 int profile_sample(struct profile *profile, const struct profile_key *key, uint32_t *id);
 

@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Owns the endless capture; see watch.h. */
+#include "live/watch.h"
+
+#include <errno.h>
+#include <malloc.h>
+#include <string.h>
+
+#include "clock.h"
+#include "python/text.h"
+
+/* What the capture's profile may have come to before it is begun anew. */
+#define STACK_FRAMES_MAX 1000000 /* these alone: 4 bytes each */
+#define STACKS_MAX       50000
+#define STRINGS_MAX      100000
+#define LOCATIONS_MAX    100000
+#define SAMPLES_MAX      200000 /* that differ, in one window */
+
+/* A name as the kernel keeps it, as a string of the capture's profile. */
+static uint32_t name_add(struct profile *profile, const char comm[COMM_SIZE])
+{
+	uint32_t id = 0;
+	char *text;
+
+	if (text_from_bytes(comm, strnlen(comm, COMM_SIZE), &text))
+		return 0;
+	if (profile_string(profile, text, &id))
+		id = 0;
+	free(text);
+	return id;
+}
+
+static bool sample_watch(void *context, const struct sample_record *record,
+			 const struct profile_key *key)
+{
+	struct watch *watch = context;
+	const struct live_sample sample = {
+		.key = *key,
+		.time_ns = record->time_ns,
+		.ns = record->ns,
+		.length_ns = record->state == STATE_RUNNING ? 0 : record->length_ns,
+		.runqueue_ns = record->runqueue_ns,
+		.runqueue_length_ns = record->runqueue_length_ns,
+		.look = record->flags & SAMPLE_LOOK,
+	};
+
+	/* A look that met a thread on its way back says nothing that its sample does not. */
+	if (sample.look && record->flags & SAMPLE_UNREAD)
+		return true;
+	if (sample.ns || sample.runqueue_ns)
+		live_add_sample(watch->live, &sample);
+	return true;
+}
+
+static void thread_watch(void *context, const struct thread_record *record, uint32_t process)
+{
+	struct watch *watch = context;
+	struct live_ledger ledger = {
+		.process = process,
+		.tid = record->tid,
+		.name = name_add(watch->capture.profile, record->comm),
+		.start_ns = record->start_ns,
+		.end_ns = record->end_ns,
+	};
+	int state;
+
+	for (state = 0; state < STATE_COUNT; state++)
+		ledger.ns[state] = record->totals[state].ns;
+	live_add_ledger(watch->live, &ledger);
+}
+
+/* A process that has ended meanwhile is no failure while others are left. */
+static int targets_take(struct watch *watch, bool again, struct error *error)
+{
+	uint32_t i, taken = 0;
+	int result = 0;
+
+	for (i = 0; i < watch->pid_count; i++) {
+		result = targets_add(watch->capture.targets, watch->pids[i], TARGET_MUST_BE_PYTHON,
+				     error);
+		if (result && !again)
+			return result;
+		taken += !result;
+	}
+	return taken ? 0 : result;
+}
+
+static int capture_start(struct watch *watch, bool again, struct error *error)
+{
+	int result = capture_open(&watch->capture, &watch->options, error);
+
+	if (!result) {
+		recorder_watch(watch->capture.recorder, sample_watch, thread_watch, watch);
+		result = targets_take(watch, again, error);
+	}
+	if (result)
+		return result;
+	watch->live = live_new(watch->capture.profile, clock_now_ns());
+	if (!watch->live)
+		return error_set(error, -ENOMEM, "no memory");
+	result = capture_begin(&watch->capture, error);
+	return result ? result : session_prepare_look(watch->capture.session, error);
+}
+
+static void capture_stop(struct watch *watch)
+{
+	live_free(watch->live);
+	watch->live = NULL;
+	capture_close(&watch->capture);
+	memset(&watch->capture, 0, sizeof(watch->capture));
+}
+
+int watch_open(struct watch *watch, const struct capture_options *options, const pid_t *pids,
+	       uint32_t pid_count, struct error *error)
+{
+	watch->options = *options;
+	watch->pids = pids;
+	watch->pid_count = pid_count;
+	return capture_start(watch, false, error);
+}
+
+void watch_close(struct watch *watch)
+{
+	capture_stop(watch);
+}
+
+uint64_t watch_count(const struct watch *watch, uint64_t lost[LOSS_COUNT])
+{
+	const struct profile *profile = watch->capture.profile;
+	uint32_t reason;
+
+	for (reason = 0; reason < LOSS_COUNT; reason++)
+		lost[reason] = watch->lost[reason] + (profile ? profile->facts.lost[reason] : 0);
+	if (watch->capture.session)
+		session_count_losses(watch->capture.session, lost);
+	return watch->samples +
+	       (watch->capture.recorder ? recorder_samples(watch->capture.recorder) : 0);
+}
+
+static bool profile_is_full(const struct profile *profile)
+{
+	return profile->string_count > STRINGS_MAX || profile->location_count > LOCATIONS_MAX;
+}
+
+/*
+ * Forgets what was interned for windows that are over. Stacks alone as a rule; where a program makes
+ * ever new names (of code, of files), all, with a gap of some tenths of a second.
+ */
+static int watch_forget(struct watch *watch, struct error *error)
+{
+	struct profile *profile = watch->capture.profile;
+	const struct profile_stack *last;
+
+	if (profile_is_full(profile)) {
+		watch->samples = watch_count(watch, watch->lost);
+		capture_stop(watch);
+		malloc_trim(0);
+		return capture_start(watch, true, error);
+	}
+	if (!profile->stack_count)
+		return 0;
+	last = &profile->stacks[profile->stack_count - 1];
+	if (profile->stack_count > STACKS_MAX || last->first + last->depth > STACK_FRAMES_MAX) {
+		live_forget_stacks(watch->live);
+		profile_forget_stacks(profile);
+	}
+	return 0;
+}
+
+int watch_look(struct watch *watch, struct profile **window, struct error *error)
+{
+	int result;
+
+	session_consume(watch->capture.session);
+	targets_finish(watch->capture.targets);
+	live_look_begin(watch->live);
+	result = session_look(watch->capture.session);
+	if (result)
+		error_set(error, result, "cannot look at the threads: %s", strerror(-result));
+	if (live_look_end(watch->live, clock_now_ns(), window) && !result)
+		result = error_set(error, -ENOMEM, "no memory");
+	if (!result)
+		result = watch_forget(watch, error);
+	if (result) {
+		profile_free(*window);
+		*window = NULL;
+	}
+	return result;
+}
+
+bool watch_is_full(const struct watch *watch)
+{
+	return live_pending(watch->live) > SAMPLES_MAX;
+}

@@ -1,0 +1,287 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Owns the heading and the frame of the screen; see paint.h. Leaves the table to paint_rows.c. */
+#include "screen/paint.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "profile/names.h"
+#include "screen/paint_rows.h"
+#include "views/text.h"
+
+#define PROCESSES_SHOWN 4
+#define LINES_FOR_HEAD  8 /* a lower screen has no heading */
+
+/* Writes text, escaped and cut to what is left of the line; returns the columns it took. */
+static uint32_t paint_text(const struct pen *pen, const char *text, uint32_t room, enum ink ink)
+{
+	char *escaped = text_escape(text);
+	char *fitting = escaped && room ? text_shorten(escaped, room) : NULL;
+	uint32_t width = 0;
+
+	if (fitting) {
+		width = (uint32_t)text_width(fitting);
+		pen->put(pen->context, fitting, ink);
+	}
+	free(escaped);
+	free(fitting);
+	return width;
+}
+
+static uint32_t scene_room(const struct scene *scene)
+{
+	return scene->columns ? scene->columns : UINT32_MAX / 2;
+}
+
+static void paint_line(const struct scene *scene, const struct pen *pen, const char *text,
+		       enum ink ink)
+{
+	paint_text(pen, text, scene_room(scene), ink);
+	pen->end_line(pen->context, INK_PLAIN);
+}
+
+static double seconds(int64_t ns)
+{
+	return (double)ns / 1e9;
+}
+
+static double percent(int64_t part, int64_t whole)
+{
+	return whole > 0 ? (double)part * 100 / (double)whole : 0;
+}
+
+/* Which processes, at the left, and which time, at the right. */
+static void paint_title(const struct scene *scene, const struct pen *pen)
+{
+	const struct settings *settings = scene->settings;
+	const struct row_head *head = rows_head(scene->rows, settings->period);
+	uint32_t count, used, width;
+	const struct row_process *processes = rows_processes(scene->rows, &count);
+	char period[64], title[512];
+
+	snprintf(period, sizeof(period), "%s%s %.2f s", settings->paused ? "paused, " : "",
+		 settings->period == PERIOD_WINDOW ? "last" : "all of", seconds(head->ns));
+	if (count == 1)
+		snprintf(title, sizeof(title), "%s  pid %" PRIu32 "  %.*s", processes->command,
+			 processes->pid, (int)strcspn(processes->python, "("), processes->python);
+	else
+		snprintf(title, sizeof(title), "%" PRIu32 " processes", count);
+	width = (uint32_t)strlen(period) + 2;
+	used = scene_room(scene) > width ? scene_room(scene) - width : 0;
+	width = paint_text(pen, title, used, INK_BOLD);
+	if (scene->columns)
+		for (; width < used + 2; width++)
+			pen->put(pen->context, " ", INK_PLAIN);
+	else
+		pen->put(pen->context, "  ", INK_PLAIN);
+	if (used)
+		pen->put(pen->context, period, settings->paused ? INK_ALARM : INK_PLAIN);
+	pen->end_line(pen->context, INK_PLAIN);
+}
+
+/* Writes up to two lines of a sentence. Returns how many. */
+static uint32_t paint_wrapped(const struct scene *scene, const struct pen *pen, const char *text)
+{
+	char *wrapped = NULL, *line, *rest;
+	uint32_t count = 0;
+	size_t size;
+	FILE *stream = open_memstream(&wrapped, &size);
+
+	if (!stream)
+		return 0;
+	text_wrap(stream, text, 0, 2, scene->columns ? scene->columns : 10000);
+	if (fclose(stream))
+		return 0;
+	for (rest = wrapped; (line = strsep(&rest, "\n")) && *line && count < 2; count++)
+		paint_line(scene, pen, line, INK_PLAIN);
+	free(wrapped);
+	return count;
+}
+
+static uint32_t paint_verdict(const struct scene *scene, const struct pen *pen,
+			      const struct row_process *process)
+{
+	char *text = verdict_text(&process->verdicts[scene->settings->period]);
+	uint32_t lines = text ? paint_wrapped(scene, pen, text) : 0;
+
+	free(text);
+	return lines;
+}
+
+/* A line for each of several processes. */
+static uint32_t paint_processes(const struct scene *scene, const struct pen *pen)
+{
+	uint32_t count, at;
+	const struct row_process *processes = rows_processes(scene->rows, &count);
+	char *verdict, *text;
+
+	if (count == 1)
+		return paint_verdict(scene, pen, processes);
+	for (at = 0; at < count && at < PROCESSES_SHOWN; at++) {
+		verdict = verdict_text(&processes[at].verdicts[scene->settings->period]);
+		if (verdict && asprintf(&text, "%7" PRIu32 " %s  %s", processes[at].pid,
+					processes[at].command, verdict) >= 0) {
+			paint_line(scene, pen, text, INK_PLAIN);
+			free(text);
+		}
+		free(verdict);
+	}
+	return at;
+}
+
+/* Of all threads together, in the columns' words. */
+static void paint_states(const struct scene *scene, const struct pen *pen)
+{
+	const struct row_head *head = rows_head(scene->rows, scene->settings->period);
+	int64_t columns[COLUMN_COUNT];
+	char *text = NULL;
+	size_t size, at;
+	FILE *stream = open_memstream(&text, &size);
+
+	const struct {
+		const char *name;
+		const int64_t *ns;
+		bool known;
+	} parts[] = {
+		{"All: cpu", head->states + STATE_RUNNING, true},
+		{"queue", head->states + STATE_RUNQUEUE, true},
+		{"io", columns + COLUMN_IO, true},
+		{"lock", columns + COLUMN_LOCK, true},
+		{"gil", columns + COLUMN_GIL, true},
+		{"gc", &head->gc_ns, head->gc_known},
+		{"idle", columns + COLUMN_IDLE, true},
+	};
+
+	if (!stream)
+		return;
+	column_sums(head->states, columns);
+	for (at = 0; at < sizeof(parts) / sizeof(parts[0]); at++) {
+		double share = percent(*parts[at].ns, head->ns);
+
+		if (parts[at].known)
+			fprintf(stream, "%s%s %.*f", at ? "  " : "", parts[at].name,
+				share < 999.95 ? 1 : 0, share);
+	}
+	fputs(" %", stream);
+	if (!fclose(stream))
+		paint_line(scene, pen, text, INK_PLAIN);
+	free(text);
+}
+
+static void paint_costs(const struct scene *scene, const struct pen *pen)
+{
+	const struct scene_costs *costs = &scene->costs;
+	uint32_t reason, most = 0, room = scene_room(scene), used;
+	uint64_t lost = 0;
+	char text[256];
+
+	for (reason = 0; reason < LOSS_COUNT; reason++) {
+		lost += costs->lost[reason];
+		if (costs->lost[reason] > costs->lost[most])
+			most = reason;
+	}
+	snprintf(text, sizeof(text),
+		 "pyebpf: %.1f %% of a CPU, %" PRId64 " MB, %" PRIu64 " samples at %" PRIu32
+		 " Hz.  ",
+		 costs->cpu_percent, costs->rss_bytes / 1000000, costs->samples, costs->rate_hz);
+	used = paint_text(pen, text, room, INK_PLAIN);
+	if (lost)
+		snprintf(text, sizeof(text), "Lost %" PRIu64 ": %s", lost, loss_text(most));
+	else
+		snprintf(text, sizeof(text), "Lost: nothing");
+	paint_text(pen, text, room - used, lost ? INK_ALARM : INK_PLAIN);
+	pen->end_line(pen->context, INK_PLAIN);
+}
+
+/* Returns the lines it took. */
+static uint32_t paint_head(const struct scene *scene, const struct pen *pen)
+{
+	uint32_t lines;
+
+	if (scene->lines && scene->lines < LINES_FOR_HEAD)
+		return 0;
+	paint_title(scene, pen);
+	lines = paint_processes(scene, pen);
+	paint_states(scene, pen);
+	paint_costs(scene, pen);
+	return lines + 3;
+}
+
+/* The last line: keys, or what is being typed. */
+static void paint_foot(const struct scene *scene, const struct pen *pen)
+{
+	const struct settings *settings = scene->settings;
+	char *text = NULL;
+	int length;
+
+	if (settings->filtering)
+		length = asprintf(&text, "filter: %s_   Enter keeps it, Escape clears it",
+				  settings->filter);
+	else if (scene->message)
+		length = asprintf(&text, "%s  q quits", scene->message);
+	else
+		length = asprintf(&text,
+				  "%s%s%sq quit  ? help  / filter  space pause  tab %s  s %s  1-9 "
+				  "sort",
+				  *settings->filter ? "[" : "", settings->filter,
+				  *settings->filter ? "] " : "",
+				  settings_view_name((settings->view + 1) % ROWS_VIEWS),
+				  settings->period == PERIOD_WINDOW ? "all" : "last");
+	if (length < 0)
+		return;
+	/* The screen's last cell stays free: a cursor behind it has nowhere to go. */
+	paint_text(pen, text, scene_room(scene) - 1, scene->message ? INK_ALARM : INK_BAR);
+	pen->end_line(pen->context, INK_BAR);
+	free(text);
+}
+
+static void paint_help(const struct scene *scene, const struct pen *pen)
+{
+	static const char *const lines[] = {
+		"Figures are percent of the wall time of the last window, or of all since",
+		"the start: 100 is one thread all the time. A function has as self what it did",
+		"itself, with what it called in C or in the kernel, and as total also what the",
+		"Python functions did that it called. cpu: running; queue: ready, without a CPU;",
+		"io: sockets, files, pipes, events; lock: locks other than the interpreter's.",
+		"Idle time (sleeping, waiting for clients, children) is left out of self and",
+		"total until i is pressed.",
+		"",
+		"f l t p     functions, lines, threads, processes; tab, v: the next of them",
+		"s           the last window, or all since the start or reset",
+		"1 ... 9     sort: self total cpu queue io lock gil idle name; < > go on",
+		"R I         reverse the order           i      with or without idle time",
+		"/ \\         show only rows with a text; Escape shows all again",
+		"space Z     pause: the screen stays, what happens is counted on",
+		"r           reset: all since now        arrows, page keys, home, end: move",
+		"h ?         this help                   q      quit, as Ctrl-C",
+	};
+	uint32_t at, room = scene->lines > 1 ? scene->lines - 1 : 1;
+
+	for (at = 0; at < sizeof(lines) / sizeof(lines[0]) && at < room; at++)
+		paint_line(scene, pen, lines[at], INK_PLAIN);
+	for (; at < room; at++)
+		pen->end_line(pen->context, INK_PLAIN);
+	paint_text(pen, "any key goes back, q quits", scene_room(scene), INK_BAR);
+	pen->end_line(pen->context, INK_BAR);
+}
+
+int scene_paint(const struct scene *scene, const struct pen *pen)
+{
+	uint32_t used, room = UINT32_MAX;
+	int error;
+
+	if (scene->settings->help && scene->lines) {
+		paint_help(scene, pen);
+		return 0;
+	}
+	used = paint_head(scene, pen);
+	if (scene->lines)
+		room = scene->lines > used + 1 ? scene->lines - used - 1 : 1;
+	error = paint_rows(scene, pen, room);
+	if (!error && scene->lines > 1)
+		paint_foot(scene, pen);
+	return error;
+}
