@@ -29,6 +29,7 @@ struct {
 } new_process __weak SEC(".maps");
 
 __u32 index_count __weak = 0; /* given by the kernel side */
+__u32 following __weak = 0;   /* the recording has begun: see enum follow_scope */
 
 static __always_inline __u32 index_next(void)
 {

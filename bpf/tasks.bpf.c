@@ -73,7 +73,7 @@ int BPF_PROG(change_program, struct task_struct *task)
 	__u32 previous = 0;
 	bool other;
 
-	if (!process && follow_scope == FOLLOW_NONE)
+	if (!process && (follow_scope == FOLLOW_NONE || !following))
 		return 0;
 	program_key_read(task, &key);
 	program = bpf_map_lookup_elem(&programs, &key);
@@ -118,11 +118,11 @@ int BPF_PROG(end_thread, struct task_struct *task)
 	return 0;
 }
 
-/* A process enters the cgroup that is recorded. Loaded only then. */
+/* A process enters some cgroup: perhaps the one that is recorded. Loaded only where one is. */
 SEC("tp_btf/cgroup_attach_task")
 int BPF_PROG(join_cgroup, struct cgroup *to, const char *path, struct task_struct *task)
 {
-	if (!process_find_known(task))
+	if (following && !process_find_known(task))
 		process_send(task, PROCESS_RECORD_EVENT, RECORD_JOIN, 0);
 	return 0;
 }

@@ -10,6 +10,7 @@
 #include "capture/facts.h"
 #include "capture/unwinder.h"
 #include "clock.h"
+#include "profile/narrow.h"
 
 #define DESCRIPTORS_MAX 4
 /* Unwind tables come before what ends a recording is loaded, which takes longer. */
@@ -38,16 +39,44 @@ static int native_open(struct capture *capture, bool lines)
 	return recorder_use_native(capture->recorder, capture->modules, capture->unwinder, lines);
 }
 
-int capture_open(struct capture *capture, const struct capture_options *options,
-		 struct error *error)
+static struct session_options session_options_make(const struct capture_options *options,
+						   const struct scope *scope)
 {
-	struct session_options session = {.rate_hz = options->rate_hz,
-					  .native = options->native,
-					  .memory = options->memory,
-					  .untouched = options->untouched,
-					  .handler = recorder_handle};
+	return (struct session_options){
+		.rate_hz = options->rate_hz,
+		.native = options->native,
+		.memory = options->memory,
+		.untouched = options->untouched,
+		.many = scope_follows(scope),
+		.follow = scope_kind(scope),
+		.cgroup = scope->cgroup.id,
+		.cgroup_level = (uint32_t)(scope->cgroup.level < 0 ? 0 : scope->cgroup.level),
+		.handler = recorder_handle,
+	};
+}
+
+static void python_mapped(void *context, pid_t pid)
+{
+	targets_notice_python(context, pid);
+}
+
+/* Has the capture learn of processes that come by themselves. */
+static int capture_follow(struct capture *capture)
+{
+	int result = targets_follow(capture->targets, capture->scope->host);
+
+	if (result)
+		return result;
+	return mapping_events_new(python_mapped, capture->targets, &capture->mapping_events);
+}
+
+int capture_open(struct capture *capture, const struct capture_options *options,
+		 const struct scope *scope, struct error *error)
+{
+	struct session_options session = session_options_make(options, scope);
 	int result;
 
+	capture->scope = scope;
 	capture->opened_ns = clock_now_ns();
 	capture->profile = profile_new();
 	if (!capture->profile)
@@ -66,10 +95,19 @@ int capture_open(struct capture *capture, const struct capture_options *options,
 		goto no_memory;
 	capture->targets = targets_new(capture->profile, capture->recorder, capture->session,
 				       capture->unwinder);
-	if (capture->targets)
-		return 0;
+	if (!capture->targets)
+		goto no_memory;
+	result = scope_follows(scope) ? capture_follow(capture) : 0;
+	if (result)
+		error_set(error, result, "cannot learn of new processes: %s", strerror(-result));
+	return result;
 no_memory:
 	return error_set(error, -ENOMEM, "no memory");
+}
+
+int capture_take(struct capture *capture, struct error *error)
+{
+	return scope_take(capture->scope, capture->targets, error);
 }
 
 int capture_begin(struct capture *capture, struct error *error)
@@ -82,7 +120,13 @@ int capture_begin(struct capture *capture, struct error *error)
 		result = session_start(capture->session, error);
 	if (!result)
 		result = session_enroll(capture->session, error);
-	return result;
+	if (result || !scope_follows(capture->scope))
+		return result;
+	result = scope_take_others(capture->scope, capture->targets);
+	if (result < 0)
+		return error_set(error, result, "cannot list processes: %s", strerror(-result));
+	targets_poll(capture->targets);
+	return 0;
 }
 
 int capture_prepare(struct capture *capture, struct error *error)
@@ -106,7 +150,7 @@ static int wait_length(const struct capture *capture, int timeout)
 
 int capture_wait(struct capture *capture, const int *descriptors, uint32_t count, int timeout_ms)
 {
-	struct pollfd waited[DESCRIPTORS_MAX + 1];
+	struct pollfd waited[DESCRIPTORS_MAX + 2];
 	uint32_t i;
 
 	if (count > DESCRIPTORS_MAX)
@@ -115,9 +159,14 @@ int capture_wait(struct capture *capture, const int *descriptors, uint32_t count
 		waited[i] = (struct pollfd){.fd = descriptors[i], .events = POLLIN};
 	waited[count] =
 		(struct pollfd){.fd = session_descriptor(capture->session), .events = POLLIN};
-	if (poll(waited, count + 1, wait_length(capture, timeout_ms)) < 0)
+	waited[count + 1] = (struct pollfd){
+		.fd = mapping_events_descriptor(capture->mapping_events), .events = POLLIN};
+	if (poll(waited, count + 2, wait_length(capture, timeout_ms)) < 0)
 		memset(waited, 0, sizeof(waited));
 	session_consume(capture->session);
+	mapping_events_consume(capture->mapping_events);
+	if (targets_entered(capture->targets))
+		scope_take_others(capture->scope, capture->targets);
 	targets_poll(capture->targets);
 	if (capture->unwinder)
 		unwinder_poll(capture->unwinder);
@@ -125,6 +174,24 @@ int capture_wait(struct capture *capture, const int *descriptors, uint32_t count
 		if (waited[i].revents)
 			return waited[i].fd;
 	return -1;
+}
+
+/* Takes out of the profile what turned out to be no Python. */
+static int capture_leave_out(struct capture *capture, struct error *error)
+{
+	struct narrowing narrowing = {0};
+	struct profile *narrowed;
+	int result;
+
+	narrowing.left_out = recorder_left_out(capture->recorder, &narrowing.left_out_count);
+	if (!narrowing.left_out)
+		return 0;
+	result = profile_narrow(capture->profile, &narrowing, &narrowed, error);
+	if (result)
+		return result;
+	profile_free(capture->profile);
+	capture->profile = narrowed;
+	return 0;
 }
 
 int capture_end(struct capture *capture, struct error *error)
@@ -143,6 +210,10 @@ int capture_end(struct capture *capture, struct error *error)
 		result = recorder_finish(capture->recorder, capture->start_ns);
 	if (result)
 		return error_set(error, result, "no memory for the profile");
+	result = capture_leave_out(capture, error);
+	if (result)
+		return result;
+	profile = capture->profile;
 	facts_end(profile, capture->start_ns, end_ns);
 	if (capture->unwinder)
 		facts_add_tables(profile, capture->unwinder, capture->opened_ns);
@@ -151,6 +222,7 @@ int capture_end(struct capture *capture, struct error *error)
 
 void capture_close(struct capture *capture)
 {
+	mapping_events_free(capture->mapping_events);
 	targets_free(capture->targets);
 	unwinder_free(capture->unwinder);
 	session_close(capture->session);

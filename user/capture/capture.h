@@ -10,7 +10,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "capture/mapping_events.h"
 #include "capture/recorder.h"
+#include "capture/scope.h"
 #include "capture/session.h"
 #include "capture/targets.h"
 #include "error.h"
@@ -34,18 +36,23 @@ struct capture {
 	struct modules *modules;   /* NULL without native stacks */
 	struct unwinder *unwinder; /* the same */
 	struct targets *targets;
+	struct mapping_events *mapping_events; /* NULL where processes do not come by themselves */
+	const struct scope *scope;
 	uint64_t opened_ns;
 	uint64_t start_ns; /* of the recording, CLOCK_MONOTONIC */
 };
 
 /*
- * Loads the programs; targets are to be added to capture->targets afterwards. *capture must be all
- * zero, and is to be given to capture_close() even after an error. Errors as session_open().
+ * Loads the programs. `scope` is opened, and outlives the capture. *capture must be all zero, and
+ * is to be given to capture_close() even after an error. Errors as session_open().
  */
 int capture_open(struct capture *capture, const struct capture_options *options,
-		 struct error *error);
+		 const struct scope *scope, struct error *error);
 
-/* Begins to record the targets there are. Returns 0 or -errno with a sentence. */
+/* Takes on the scope's processes. Returns 0 or -errno with a sentence. */
+int capture_take(struct capture *capture, struct error *error);
+
+/* Begins to record them. Returns 0 or -errno with a sentence. */
 int capture_begin(struct capture *capture, struct error *error);
 
 /* Makes the first unwind tables and loads what capture_end() needs. To follow capture_begin(). */

@@ -161,8 +161,9 @@ void recorder_leave_out(struct recorder *recorder, uint32_t number)
 	recorder->left_out[number] = true;
 }
 
-const bool *recorder_left_out(const struct recorder *recorder)
+const bool *recorder_left_out(const struct recorder *recorder, uint32_t *count)
 {
+	*count = recorder->left_out_count;
 	return recorder->left_out;
 }
 

@@ -76,7 +76,7 @@ void recorder_remove_process(struct recorder *recorder, uint32_t index);
 void recorder_leave_out(struct recorder *recorder, uint32_t number);
 
 /* By process of the profile: those that are left out. NULL: none is. */
-const bool *recorder_left_out(const struct recorder *recorder);
+const bool *recorder_left_out(const struct recorder *recorder, uint32_t *count);
 
 /* Called with each record that tells of a process: it has begun, runs another program, has ended. */
 typedef void recorder_event(void *context, const struct process_record *record);

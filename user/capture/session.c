@@ -327,15 +327,20 @@ int session_set_process(struct session *session, uint32_t pid, const struct proc
 				    sizeof(*config), BPF_ANY);
 }
 
-void session_forget_process(struct session *session, uint32_t pid, bool followed)
+void session_pass_process(struct session *session, uint32_t pid)
 {
-	const struct bpf_map *map = session->programs->maps.processes;
-	struct process_config config = {.flags = PROCESS_FOLLOW | PROCESS_PASSED_OVER};
+	const struct process_config config = {.flags = PROCESS_FOLLOW | PROCESS_PASSED_OVER};
 
-	if (followed)
-		bpf_map__update_elem(map, &pid, sizeof(pid), &config, sizeof(config), BPF_EXIST);
-	else
-		bpf_map__delete_elem(map, &pid, sizeof(pid), 0);
+	bpf_map__update_elem(session->programs->maps.processes, &pid, sizeof(pid), &config,
+			     sizeof(config), BPF_ANY);
+}
+
+bool session_has_process(const struct session *session, uint32_t pid)
+{
+	struct process_config config;
+
+	return !bpf_map__lookup_elem(session->programs->maps.processes, &pid, sizeof(pid), &config,
+				     sizeof(config), 0);
 }
 
 int session_set_program(struct session *session, const struct program_key *key,
@@ -546,6 +551,7 @@ int session_start(struct session *session, struct error *error)
 	session->samplers = calloc(count, sizeof(*session->samplers));
 	if (!session->samplers)
 		return error_set(error, -ENOMEM, "no memory");
+	session->programs->bss->following = 1;
 	session->cpu_count = count;
 	for (cpu = 0; cpu < count; cpu++) {
 		int descriptor = sampler_open(session->options.rate_hz, cpu);

@@ -57,11 +57,11 @@ void session_close(struct session *session);
  */
 int session_set_process(struct session *session, uint32_t pid, const struct process_config *config);
 
-/*
- * Makes a process unknown again; `followed`: its children are to be looked at still. Its threads'
- * ledgers are dropped.
- */
-void session_forget_process(struct session *session, uint32_t pid, bool followed);
+/* Has a process passed over from now on, with the ledgers of its threads, but not its children. */
+void session_pass_process(struct session *session, uint32_t pid);
+
+/* Whether a process is known, recorded or passed over. */
+bool session_has_process(const struct session *session, uint32_t pid);
 
 /* Says what a program is, for processes that run it from now on. Returns 0 or -errno. */
 int session_set_program(struct session *session, const struct program_key *key,

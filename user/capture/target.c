@@ -289,7 +289,7 @@ int target_program(const struct target *target, struct program_config *config)
 
 void target_drop(const struct target_world *world, struct target *target)
 {
-	session_forget_process(world->session, (uint32_t)target->process.pid, true);
+	session_pass_process(world->session, (uint32_t)target->process.pid);
 	if (target->described)
 		recorder_leave_out(world->recorder, target->profile_process);
 	target->described = false;

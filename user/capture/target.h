@@ -23,7 +23,8 @@
 enum target_mode {
 	TARGET_MUST_BE_PYTHON,    /* refuse it */
 	TARGET_MAY_BECOME_PYTHON, /* record its threads' times, and look again at each exec */
-	TARGET_ONLY_PYTHON        /* pass it over, as if it had not been named */
+	TARGET_ONLY_PYTHON,       /* pass it over, as if it had not been named */
+	TARGET_MAY_BE_FOLLOWED    /* the same, but its children are looked at */
 };
 
 /* What targets are told to; each may be NULL where it says so. */

@@ -10,13 +10,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "capture/notices.h"
 #include "capture/unwinder.h"
 #include "clock.h"
 
 #define START_WAIT_MS 2000  /* for an interpreter that is being started */
 #define RETRY_MS      5     /* while an interpreter is being started */
-#define LATE_RETRY_MS 250   /* for a program that may load one later, */
-#define LATE_MS       10000 /* for so long; then only when it maps more code */
+#define LATE_RETRY_MS 250   /* for a program that may load one later */
 
 /* A program that followed processes have run, and that is an interpreter itself. */
 struct known_program {
@@ -34,20 +34,11 @@ struct targets {
 	uint32_t next_index;
 	int64_t retry_ms; /* the earliest of all targets'; 0: none */
 	bool begun;
-	uint32_t notice_count;
-	char notices[4096];
+	bool host;    /* every process of the host is in question */
+	bool entered; /* see targets_entered() */
+	bool unenrolled; /* processes were taken on whose threads are not recorded yet */
+	struct notices *notices;
 };
-
-/* Adds the line `process PID: TEXT`; what finds no room is counted. */
-static void notice_add(struct targets *targets, pid_t pid, const char *text)
-{
-	size_t used = strlen(targets->notices);
-
-	targets->notice_count++;
-	if (used + strlen(text) + 64 < sizeof(targets->notices))
-		snprintf(targets->notices + used, sizeof(targets->notices) - used,
-			 "process %d: %s\n", (int)pid, text);
-}
 
 static struct target *target_find(const struct targets *targets, pid_t pid)
 {
@@ -114,7 +105,7 @@ static void event_fork(struct targets *targets, const struct process_record *rec
 	target = target_append(targets, (pid_t)record->head.pid, record->head.process);
 	error = target ? target_fork(&targets->world, target, parent) : -ENOMEM;
 	if (error)
-		notice_add(targets, (pid_t)record->head.pid, strerror(-error));
+		notices_add(targets->notices, (pid_t)record->head.pid, strerror(-error));
 	else if (parent->retry_ms)
 		target_retry(targets, target, parent->retry_ms);
 }
@@ -137,7 +128,7 @@ static void target_change(struct targets *targets, struct target *target,
 	int error;
 
 	if (target->python && target->mode != TARGET_ONLY_PYTHON)
-		notice_add(targets, target->process.pid,
+		notices_add(targets->notices, target->process.pid,
 			   "ran another program during the recording");
 	target_finish(&targets->world, target);
 	recorder_remove_process(targets->world.recorder, target->index);
@@ -151,7 +142,7 @@ static void target_change(struct targets *targets, struct target *target,
 	else
 		error = target_exec(&targets->world, target);
 	if (error)
-		notice_add(targets, target->process.pid, strerror(-error));
+		notices_add(targets->notices, target->process.pid, strerror(-error));
 	target->patient_ms = now + START_WAIT_MS;
 	if (!target->python)
 		target_retry(targets, target, now);
@@ -177,7 +168,6 @@ static void targets_handle(void *context, const struct process_record *record)
 {
 	struct targets *targets = context;
 	struct target *target = target_find(targets, (pid_t)record->head.pid);
-	struct error error;
 
 	switch (record->head.kind) {
 	case RECORD_FORK:
@@ -197,7 +187,7 @@ static void targets_handle(void *context, const struct process_record *record)
 			target_remove(targets, target);
 		break;
 	case RECORD_JOIN:
-		targets_add(targets, (pid_t)record->head.pid, TARGET_ONLY_PYTHON, &error);
+		targets->entered = true;
 		break;
 	}
 }
@@ -214,6 +204,11 @@ struct targets *targets_new(struct profile *profile, struct recorder *recorder,
 					       .session = session,
 					       .unwinder = unwinder,
 					       .programs = programs_new()};
+	targets->notices = notices_new();
+	if (!targets->world.programs || !targets->notices) {
+		targets_free(targets);
+		return NULL;
+	}
 	targets->next_index = 1;
 	recorder_on_event(recorder, targets_handle, targets);
 	return targets;
@@ -235,13 +230,15 @@ void targets_free(struct targets *targets)
 		HASH_DEL(targets->known, known);
 		free(known);
 	}
+	notices_free(targets->notices);
 	probed_files_free(targets->world.probed);
 	programs_free(targets->world.programs);
 	free(targets);
 }
 
-int targets_follow(struct targets *targets)
+int targets_follow(struct targets *targets, bool host)
 {
+	targets->host = host;
 	targets->world.probed = probed_files_new();
 	targets->world.flags = PROCESS_FOLLOW;
 	return targets->world.probed ? 0 : -ENOMEM;
@@ -297,6 +294,39 @@ static int target_take(struct targets *targets, struct target *target, enum targ
 	return result;
 }
 
+/* Whether the process goes without saying if it has no Python. */
+static bool mode_is_optional(enum target_mode mode)
+{
+	return mode == TARGET_ONLY_PYTHON || mode == TARGET_MAY_BE_FOLLOWED;
+}
+
+/* Takes on a process in which an interpreter is being started, without one. Returns 0 or -errno. */
+static int target_await(struct targets *targets, struct target *target)
+{
+	int result = target_configure(&targets->world, target, NULL);
+
+	if (!result)
+		result = target_tell(targets, target);
+	if (result)
+		return result;
+	target->patient_ms = clock_now_ms() + START_WAIT_MS;
+	target_retry(targets, target, clock_now_ms() + RETRY_MS);
+	return 0;
+}
+
+/* Gives up a process that was to be taken on; its children may still be looked at. */
+static void target_pass(struct targets *targets, struct target *target, int error)
+{
+	pid_t pid = target->process.pid;
+	bool followed = target->mode == TARGET_MAY_BE_FOLLOWED && error != -ESRCH;
+
+	if (mode_is_optional(target->mode) && (error == -ENOTSUP || error == -EPROTO))
+		notices_add(targets->notices, pid, target->last.text);
+	target_remove(targets, target);
+	if (followed)
+		session_pass_process(targets->world.session, (uint32_t)pid);
+}
+
 int targets_add(struct targets *targets, pid_t pid, enum target_mode mode, struct error *error)
 {
 	struct target *target;
@@ -308,19 +338,41 @@ int targets_add(struct targets *targets, pid_t pid, enum target_mode mode, struc
 	if (!target)
 		return error_set(error, -ENOMEM, "no memory");
 	result = target_take(targets, target, mode);
-	if (!result)
-		return 0;
-	if (mode == TARGET_ONLY_PYTHON && result == -EAGAIN && !target_configure(
-		    &targets->world, target, NULL) && !target_tell(targets, target)) {
-		target->patient_ms = clock_now_ms() + START_WAIT_MS;
-		target_retry(targets, target, clock_now_ms() + RETRY_MS);
+	if (result == -EAGAIN && mode_is_optional(mode))
+		result = target_await(targets, target);
+	if (!result) {
+		targets->unenrolled = targets->begun;
 		return 0;
 	}
 	error_set(error, result, "cannot attach to %d: %s", (int)pid, target->last.text);
-	if (mode == TARGET_ONLY_PYTHON && (result == -ENOTSUP || result == -EPROTO))
-		notice_add(targets, pid, target->last.text);
-	target_remove(targets, target);
+	target_pass(targets, target, result);
 	return result;
+}
+
+bool targets_has(const struct targets *targets, pid_t pid)
+{
+	return target_find(targets, pid) != NULL;
+}
+
+void targets_notice_python(struct targets *targets, pid_t pid)
+{
+	struct target *target = target_find(targets, pid);
+	struct error error;
+
+	if (target && !target->python)
+		target_retry(targets, target, clock_now_ms());
+	else if (!target && session_has_process(targets->world.session, (uint32_t)pid))
+		targets_add(targets, pid, TARGET_MAY_BE_FOLLOWED, &error);
+	else if (!target && targets->host)
+		targets_add(targets, pid, TARGET_ONLY_PYTHON, &error);
+}
+
+bool targets_entered(struct targets *targets)
+{
+	bool entered = targets->entered;
+
+	targets->entered = false;
+	return entered;
 }
 
 /* What the next process of the same program is to begin with. */
@@ -344,6 +396,13 @@ static int program_learn(struct targets *targets, const struct target *target)
 	return session_set_program(targets->world.session, &known->key, &config);
 }
 
+/* The target has no Python that can be recorded; its children may have. */
+static void target_refuse(struct targets *targets, struct target *target)
+{
+	target_drop(&targets->world, target);
+	target_remove(targets, target);
+}
+
 /* The target has no Python by now: whether it is to be looked at again, and when. */
 static void target_wait(struct targets *targets, struct target *target, int error)
 {
@@ -351,26 +410,20 @@ static void target_wait(struct targets *targets, struct target *target, int erro
 	struct program_config pass = {.verdict = FOLLOW_PASS};
 	char path[64];
 
-	if (error == -EAGAIN || (now < target->patient_ms && error != -ENOTSUP)) {
-		target_retry(targets, target, now + RETRY_MS);
-	}
-	if (target->mode != TARGET_ONLY_PYTHON) {
-		target_retry(targets, target, now + (error == -EAGAIN ? RETRY_MS : LATE_RETRY_MS));
+	if (mode_is_optional(target->mode) && (error == -ENOTSUP || error == -EPROTO)) {
+		notices_add(targets->notices, target->process.pid, target->last.text);
+		target_refuse(targets, target);
 		return;
 	}
-	if (error == -ENOTSUP || error == -EPROTO)
-		notice_add(targets, target->process.pid, target->last.text);
 	snprintf(path, sizeof(path), "/proc/%d/exe", (int)target->process.pid);
-	if (error == -ENOEXEC && programs_kind(targets->world.programs, path) == PROGRAM_OTHER) {
+	if (mode_is_optional(target->mode) && error == -ENOEXEC &&
+	    programs_kind(targets->world.programs, path) == PROGRAM_OTHER) {
 		if (target->program.inode)
 			session_set_program(targets->world.session, &target->program, &pass);
-		target_drop(&targets->world, target);
-		target_remove(targets, target);
+		target_refuse(targets, target);
 		return;
 	}
-	if (now < target->patient_ms - START_WAIT_MS + LATE_MS)
-		target_retry(targets, target,
-			     now + (now < target->patient_ms ? RETRY_MS : LATE_RETRY_MS));
+	target_retry(targets, target, now + (now < target->patient_ms ? RETRY_MS : LATE_RETRY_MS));
 }
 
 static void target_look(struct targets *targets, struct target *target)
@@ -396,7 +449,7 @@ static void target_look(struct targets *targets, struct target *target)
 	if (!error && target->program.inode)
 		error = program_learn(targets, target);
 	if (error)
-		notice_add(targets, target->process.pid, strerror(-error));
+		notices_add(targets->notices, target->process.pid, strerror(-error));
 }
 
 void targets_finish(struct targets *targets)
@@ -408,15 +461,13 @@ void targets_finish(struct targets *targets)
 	}
 }
 
-void targets_poll(struct targets *targets)
+/* Looks again at those whose time has come. */
+static void targets_look(struct targets *targets)
 {
 	struct target *target, *next;
-	int64_t now;
+	int64_t now = clock_now_ms();
 
-	if (!targets->retry_ms)
-		return;
-	now = clock_now_ms();
-	if (targets->retry_ms > now)
+	if (!targets->retry_ms || targets->retry_ms > now)
 		return;
 	HASH_ITER (hh, targets->all, target, next) {
 		if (target->retry_ms && target->retry_ms <= now)
@@ -427,6 +478,16 @@ void targets_poll(struct targets *targets)
 		if (target->retry_ms)
 			target_retry(targets, target, target->retry_ms);
 	}
+}
+
+void targets_poll(struct targets *targets)
+{
+	struct error error;
+
+	targets_look(targets);
+	if (targets->unenrolled && session_enroll(targets->world.session, &error))
+		notices_add(targets->notices, 0, error.text);
+	targets->unenrolled = false;
 }
 
 int targets_poll_timeout(const struct targets *targets)
@@ -464,18 +525,7 @@ bool targets_alive(const struct targets *targets)
 	return false;
 }
 
-bool targets_any_python(const struct targets *targets)
+const char *targets_notices(struct targets *targets)
 {
-	const struct profile *profile = targets->world.profile;
-	uint32_t i;
-
-	for (i = 0; i < profile->process_count; i++)
-		if (profile->processes[i].python)
-			return true;
-	return false;
-}
-
-const char *targets_notices(const struct targets *targets)
-{
-	return targets->notices;
+	return notices_text(targets->notices);
 }

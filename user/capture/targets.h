@@ -26,23 +26,27 @@ void targets_free(struct targets *targets);
 
 /*
  * Has those taken on from now on followed: their children, and what these run, are recorded too.
- * Probes are put into files from now on, for all processes that run them. Returns 0 or -ENOMEM.
+ * Probes are put into files from now on, for all processes that run them. `host`: see
+ * FOLLOW_HOST. Returns 0 or -ENOMEM.
  */
-int targets_follow(struct targets *targets);
+int targets_follow(struct targets *targets, bool host);
 
 /*
  * Takes a process on. Waits up to two seconds for an interpreter that is only just starting, but
- * not with TARGET_ONLY_PYTHON, where a process that cannot be attached to is passed over, with a
- * notice if it has a Python. Errors as process_open() and interpreter_inspect(), with a sentence
+ * not where Python is not demanded: there a process that cannot be attached to is passed over, with
+ * a notice if it has a Python. Errors as process_open() and interpreter_inspect(), with a sentence
  * `cannot attach to PID: …`. Threads that it has are recorded from the next session_enroll() on.
  */
 int targets_add(struct targets *targets, pid_t pid, enum target_mode mode, struct error *error);
 
-/* Takes on the descendants that a process has by now, those with Python. 0 or -errno. */
-int targets_add_descendants(struct targets *targets, pid_t pid);
+/* Whether a process was taken on, and has not ended. */
+bool targets_has(const struct targets *targets, pid_t pid);
 
-/* Takes on all processes of the host in which there is a Python. Returns 0 or -errno. */
-int targets_add_host(struct targets *targets);
+/* The process has mapped a file that may be a Python: it is looked at, whether known or not. */
+void targets_notice_python(struct targets *targets, pid_t pid);
+
+/* Whether processes have entered some cgroup since this was asked last. */
+bool targets_entered(struct targets *targets);
 
 /*
  * Has the kernel side know the processes that were taken on: threads that begin from now on are
@@ -72,11 +76,10 @@ int targets_poll_timeout(const struct targets *targets);
 const struct process *targets_process(const struct targets *targets, uint32_t process,
 				      const struct process_config **config);
 
-/* Whether one of the processes still runs, and whether any was ever found to be Python. */
+/* Whether one of the processes still runs. */
 bool targets_alive(const struct targets *targets);
-bool targets_any_python(const struct targets *targets);
 
 /* What went wrong with processes on the way, one sentence each (ending in a newline), or "". */
-const char *targets_notices(const struct targets *targets);
+const char *targets_notices(struct targets *targets);
 
 #endif

@@ -87,18 +87,6 @@ static const struct argp argp = {
 	       "the threads that wait for each other for ever, where that can be proven.",
 };
 
-static int targets_take(struct capture *capture, const struct dump_arguments *arguments,
-			struct error *error)
-{
-	uint32_t i;
-	int result = 0;
-
-	for (i = 0; !result && i < arguments->pid_count; i++)
-		result = targets_add(capture->targets, arguments->pids[i], TARGET_MUST_BE_PYTHON,
-				     error);
-	return result;
-}
-
 /* The first look would find no native stack beyond a file that has no table yet. */
 static void tables_await(struct capture *capture)
 {
@@ -119,9 +107,9 @@ static int dump_make(struct capture *capture, const struct dump_arguments *argum
 	int result = rights_check(error);
 
 	if (!result)
-		result = capture_open(capture, &capture_options, error);
+		result = capture_open(capture, &capture_options, scope, error);
 	if (!result)
-		result = targets_take(capture, arguments, error);
+		result = capture_take(capture, error);
 	if (!result)
 		result = capture_begin(capture, error);
 	if (!result)

@@ -31,8 +31,8 @@
 
 struct record_arguments {
 	pid_t pids[PROCESSES_LIMIT];
-	uint32_t pid_count;
-	char **command; /* NULL: none */
+	struct scope scope; /* its pids are the above */
+	char **command;     /* NULL: none */
 	double seconds; /* 0: until it ends or is interrupted */
 	uint32_t rate_hz;
 	const char *output; /* NULL: a name is made */
@@ -46,6 +46,7 @@ struct record_arguments {
 /* All that lives while a recording is made. */
 struct recording {
 	const struct record_arguments *arguments;
+	struct scope scope;
 	struct capture capture;
 	struct output output;
 	struct child child;
@@ -55,10 +56,16 @@ struct recording {
 };
 
 /* Options without a letter. */
-enum { OPTION_NO_NATIVE = 256, OPTION_NATIVE_LINES, OPTION_MEMORY };
+enum { OPTION_NO_NATIVE = 256, OPTION_NATIVE_LINES, OPTION_MEMORY, OPTION_CGROUP };
 
 static const struct argp_option options[] = {
 	{"pid", 'p', "PID", 0, "Record this process; may be given several times", 0},
+	{"all", 'a', NULL, 0, "Record every Python process of the host, also those that begin later",
+	 0},
+	{"subprocesses", 's', NULL, 0,
+	 "Record the processes that those of -p or the command have started, and start, too", 0},
+	{"cgroup", OPTION_CGROUP, "PATH", 0,
+	 "Record the Python processes of this cgroup, of those below it, and all that join", 0},
 	{"duration", 'd', "SECONDS", 0,
 	 "Stop after SECONDS; default: when the process ends, or Ctrl-C", 0},
 	{"rate", 'r', "HZ", 0, "Samples per second of running and of waiting threads; default 99",
@@ -79,20 +86,26 @@ static void pid_add(struct record_arguments *arguments, pid_t pid, struct argp_s
 {
 	uint32_t i;
 
-	for (i = 0; i < arguments->pid_count; i++)
+	for (i = 0; i < arguments->scope.pid_count; i++)
 		if (arguments->pids[i] == pid)
 			return;
-	if (arguments->pid_count == PROCESSES_LIMIT)
+	if (arguments->scope.pid_count == PROCESSES_LIMIT)
 		argp_error(state, "at most %d processes at a time", PROCESSES_LIMIT);
-	arguments->pids[arguments->pid_count++] = pid;
+	arguments->pids[arguments->scope.pid_count++] = pid;
 }
 
 static void arguments_check(struct record_arguments *arguments, struct argp_state *state)
 {
-	if (!arguments->pid_count && !arguments->command)
-		argp_error(state, "which process? Give -p PID, or a command behind --");
-	if (arguments->pid_count && arguments->command)
-		argp_error(state, "either -p PID or a command, not both");
+	const struct scope *scope = &arguments->scope;
+	int ways = !!scope->pid_count + !!arguments->command + scope->host + !!scope->cgroup_path;
+
+	if (!ways)
+		argp_error(state, "which process? Give -p PID, -a for all of the host, --cgroup PATH, or "
+				  "a command behind --");
+	if (ways > 1)
+		argp_error(state, "one of -p PID, -a, --cgroup PATH or a command, not several");
+	if (scope->descendants && (scope->host || scope->cgroup_path))
+		argp_error(state, "-s goes with -p PID or a command: the others have subprocesses anyway");
 	if (!arguments->view && arguments->output)
 		arguments->view = view_for_file(arguments->output);
 	if (!arguments->view)
@@ -106,6 +119,15 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
 	switch (key) {
 	case 'p':
 		pid_add(arguments, argument_whole(text, "the process id", INT32_MAX, state), state);
+		break;
+	case 'a':
+		arguments->scope.host = true;
+		break;
+	case 's':
+		arguments->scope.descendants = true;
+		break;
+	case OPTION_CGROUP:
+		arguments->scope.cgroup_path = text;
 		break;
 	case 'd':
 		arguments->seconds = argument_quantity(text, "the duration", 0.01, 1e7, state);
@@ -153,7 +175,7 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
 static const struct argp argp = {
 	.options = options,
 	.parser = parse_option,
-	.args_doc = "-p PID\n-- COMMAND [ARGUMENT...]",
+	.args_doc = "-p PID\n-a\n--cgroup PATH\n-- COMMAND [ARGUMENT...]",
 	.doc = "Records running processes, or a command from its start, without stopping or changing "
 	       "them: the recording goes to a file, its report to the terminal.",
 };
@@ -182,30 +204,19 @@ static int output_prepare(struct recording *recording, struct error *error)
 
 	if (arguments->output)
 		return output_open(arguments->output, &recording->output, error);
-	snprintf(name, sizeof(name), "pyebpf-%d%s",
-		 arguments->command ? recording->child.pid : arguments->pids[0],
-		 arguments->view->suffix);
+	if (arguments->scope.host || arguments->scope.cgroup_path)
+		snprintf(name, sizeof(name), "pyebpf-%s%s", arguments->scope.host ? "all" : "cgroup",
+			 arguments->view->suffix);
+	else
+		snprintf(name, sizeof(name), "pyebpf-%d%s",
+			 arguments->command ? recording->child.pid : arguments->pids[0],
+			 arguments->view->suffix);
 	return output_open(name, &recording->output, error);
-}
-
-static int targets_take(struct recording *recording, struct error *error)
-{
-	const struct record_arguments *arguments = recording->arguments;
-	uint32_t i;
-	int result = 0;
-
-	if (arguments->command)
-		return targets_add(recording->capture.targets, recording->child.pid,
-				   TARGET_MAY_BECOME_PYTHON, error);
-	for (i = 0; !result && i < arguments->pid_count; i++)
-		result = targets_add(recording->capture.targets, arguments->pids[i],
-				     TARGET_MUST_BE_PYTHON, error);
-	return result;
 }
 
 static int recording_begin(struct recording *recording, struct error *error)
 {
-	int result = targets_take(recording, error);
+	int result = capture_take(&recording->capture, error);
 
 	if (!result)
 		result = capture_begin(&recording->capture, error);
@@ -308,6 +319,7 @@ static void recording_close(struct recording *recording)
 	capture_close(&recording->capture);
 	output_close(&recording->output);
 	child_abandon(&recording->child);
+	scope_close(&recording->scope);
 	if (recording->signals >= 0)
 		close(recording->signals);
 }
@@ -323,15 +335,20 @@ static int recording_make(struct recording *recording, int argc, char **argv, st
 						.argv = argv};
 	int result = rights_check(error);
 
+	recording->scope = arguments->scope;
+	recording->scope.pids = arguments->pids;
+	if (!result)
+		result = scope_open(&recording->scope, error);
 	if (!result)
 		result = signals_take(recording, error);
 	if (!result && arguments->command)
 		result = child_start(arguments->command, &recording->old_mask, &recording->child,
 				     error);
+	recording->scope.starting = recording->child.pid;
 	if (!result)
 		result = output_prepare(recording, error);
 	if (!result)
-		result = capture_open(&recording->capture, &capture, error);
+		result = capture_open(&recording->capture, &capture, &recording->scope, error);
 	if (!result)
 		result = recording_begin(recording, error);
 	if (result)
@@ -342,13 +359,23 @@ static int recording_make(struct recording *recording, int argc, char **argv, st
 	return capture_end(&recording->capture, error);
 }
 
+static bool python_recorded(const struct profile *profile)
+{
+	uint32_t i;
+
+	for (i = 0; i < profile->process_count; i++)
+		if (profile->processes[i].python)
+			return true;
+	return false;
+}
+
 /* What is said beside the report: notices of targets, a command that goes on. */
 static void recording_remark(struct recording *recording)
 {
 	fputs(targets_notices(recording->capture.targets), stderr);
-	if (!targets_any_python(recording->capture.targets))
-		fputs("pyebpf record: no CPython interpreter was found in the recorded program\n",
-		      stderr);
+	if (!python_recorded(recording->capture.profile))
+		fprintf(stderr, "pyebpf record: no CPython interpreter was found in the recorded %s\n",
+			scope_follows(&recording->scope) ? "processes" : "program");
 	if (recording->child.pid && targets_alive(recording->capture.targets))
 		fprintf(stderr, "pyebpf record: the command still runs, as process %d\n",
 			recording->child.pid);

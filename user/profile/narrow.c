@@ -121,7 +121,8 @@ static void find_processes(struct copier *copier)
 		if (profile->samples[at].key.tid == tid)
 			kept[profile->samples[at].key.process] = 0;
 	for (at = 0; at < profile->process_count; at++)
-		if (pid && profile->processes[at].pid != pid)
+		if ((pid && profile->processes[at].pid != pid) ||
+		    (at < copier->narrowing->left_out_count && copier->narrowing->left_out[at]))
 			kept[at] = LEFT_OUT;
 }
 

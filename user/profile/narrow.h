@@ -18,7 +18,8 @@ struct narrowing {
 	 * at the outer end of a stack: those further in speak of native frames.
 	 */
 	bool python_only;
-	const bool *left_out; /* by process: not these; NULL: none */
+	const bool *left_out; /* by process, of the first left_out_count: not these */
+	uint32_t left_out_count;
 };
 
 /*
