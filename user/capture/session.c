@@ -16,6 +16,7 @@
 
 #include "capture/rights.h"
 #include "capture/syscalls.h"
+#include "capture/tracepoint.h"
 #include "pyebpf.skel.h"
 #include "record.h"
 #include "symbol.h"
@@ -24,6 +25,7 @@
 #define PROBES_MAX      1024
 #define CLOSING_PROGRAM "close_threads"
 #define LOOKING_PROGRAM "look_at_threads"
+#define MESSAGE_PROGRAM "sample_message" /* that the two others of messages call */
 #define NS_PER_SECOND   1000000000ULL
 
 /* One per row: the program of bpf/offcpu.bpf.c and the hook's name for a reader. Best first. */
@@ -49,6 +51,7 @@ struct optional_program {
 static const struct optional_program optional_programs[] = {
 	{"send_message", "sock_send_length", false}, /* from Linux 6.3 on */
 	{"receive_message", "sock_recv_length", false},
+	{MESSAGE_PROGRAM, "sock_send_length", false},
 	{"grow_memory", "mm_page_alloc", true},
 };
 #define OPTIONAL_COUNT (sizeof(optional_programs) / sizeof(optional_programs[0]))
@@ -85,16 +88,19 @@ complaint_keep(enum libbpf_print_level level, const char *format, va_list argume
 	return 0;
 }
 
-static bool optional_wanted(const struct optional_program *program,
-			    const struct session_options *options)
+/* Which of optional_programs have their tracepoint in this kernel: a bit each. */
+static uint32_t optional_find(void)
 {
-	if (program->memory && !options->memory)
-		return false;
-	return libbpf_find_vmlinux_btf_id(program->tracepoint, BPF_TRACE_RAW_TP) > 0;
+	const char *names[OPTIONAL_COUNT];
+	size_t i;
+
+	for (i = 0; i < OPTIONAL_COUNT; i++)
+		names[i] = optional_programs[i].tracepoint;
+	return tracepoints_find(names, OPTIONAL_COUNT);
 }
 
 static bool program_wanted(const struct bpf_program *program, const struct wait_hook *hook,
-			   const struct session_options *options)
+			   const struct session_options *options, uint32_t tracepoints)
 {
 	const char *name = bpf_program__name(program);
 	size_t i;
@@ -103,7 +109,8 @@ static bool program_wanted(const struct bpf_program *program, const struct wait_
 		return false;
 	for (i = 0; i < OPTIONAL_COUNT; i++)
 		if (!strcmp(name, optional_programs[i].program))
-			return optional_wanted(&optional_programs[i], options);
+			return tracepoints >> i & 1 &&
+			       (options->memory || !optional_programs[i].memory);
 	return strncmp(name, "return_", strlen("return_")) != 0 || !strcmp(name, hook->program);
 }
 
@@ -113,20 +120,22 @@ static bool program_attached_later(const struct bpf_program *program)
 	const char *name = bpf_program__name(program);
 
 	return !strcmp(name, "sample_cpu") || !strcmp(name, "free_code") ||
-	       !strcmp(name, "enter_collector") || !strcmp(name, "leave_collector") ||
-	       !strcmp(name, "begin_collection") || !strcmp(name, "end_collection") ||
-	       !strcmp(name, "enroll_threads") || !strcmp(name, "name_address");
+	       !strcmp(name, MESSAGE_PROGRAM) || !strcmp(name, "enter_collector") ||
+	       !strcmp(name, "leave_collector") || !strcmp(name, "begin_collection") ||
+	       !strcmp(name, "end_collection") || !strcmp(name, "enroll_threads") ||
+	       !strcmp(name, "name_address");
 }
 
 static int programs_configure(struct pyebpf *programs, const struct session_options *options,
 			      const struct wait_hook *hook)
 {
+	uint32_t tracepoints = optional_find();
 	struct bpf_program *program;
 
 	bpf_object__for_each_program(program, programs->obj)
 	{
-		int error =
-			bpf_program__set_autoload(program, program_wanted(program, hook, options));
+		bool wanted = program_wanted(program, hook, options, tracepoints);
+		int error = bpf_program__set_autoload(program, wanted);
 
 		if (error)
 			return error;
@@ -137,6 +146,18 @@ static int programs_configure(struct pyebpf *programs, const struct session_opti
 	programs->rodata->native_stacks = options->native;
 	syscall_waits_fill((uint8_t *)programs->rodata->syscall_waits);
 	return bpf_map__set_max_entries(programs->maps.ring, RING_BYTES);
+}
+
+/* Tells the programs that count messages which one takes the samples, if this kernel has them. */
+static int message_sampler_set(const struct pyebpf *programs)
+{
+	int descriptor = bpf_program__fd(programs->progs.sample_message);
+	__u32 key = 0;
+
+	if (descriptor < 0)
+		return 0;
+	return bpf_map__update_elem(programs->maps.message_sampler, &key, sizeof(key), &descriptor,
+				    sizeof(descriptor), BPF_ANY);
 }
 
 /* Loads and attaches with this hook; on failure nothing stays. */
@@ -151,6 +172,8 @@ static int programs_open(const struct session_options *options, const struct wai
 	error = programs_configure(opened, options, hook);
 	if (!error)
 		error = pyebpf__load(opened);
+	if (!error)
+		error = message_sampler_set(opened);
 	if (!error)
 		error = pyebpf__attach(opened);
 	if (error) {
