@@ -22,12 +22,30 @@ struct {
 	__type(value, __u64);
 } losses __weak SEC(".maps");
 
-static __always_inline void loss_count(__u32 reason)
+/* Global functions, so that the verifier does not follow them anew at each of their many calls. */
+__weak int loss_count(__u32 reason)
 {
 	__u64 *count = bpf_map_lookup_elem(&losses, &reason);
 
 	if (count)
 		*count += 1;
+	return 0;
+}
+
+#define EMIT_REFUSED (~0ULL)
+
+/*
+ * The flags with which a record is to be sent now. Waking the reader costs about 13 us, so it is
+ * woken only when a quarter of the ring is full and else looks by itself. Samples leave the last
+ * eighth to the records that the ledger and the names depend on: EMIT_REFUSED.
+ */
+__weak __u64 emit_flags(__u32 sample)
+{
+	__u64 used = bpf_ringbuf_query(&ring, BPF_RB_AVAIL_DATA);
+
+	if (sample && used > ring_bytes - ring_bytes / 8)
+		return EMIT_REFUSED;
+	return used > ring_bytes / 4 ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP;
 }
 
 /* Sends a record for which the reader is woken at once. Returns as emit(). */
@@ -40,18 +58,12 @@ static __always_inline int emit_urgent(void *record, __u64 bytes, __u32 reason)
 	return 0;
 }
 
-/*
- * Sends a record. Waking the reader costs about 13 us, so it is woken only when a quarter of the
- * ring is full and else looks by itself. Samples leave the last eighth to the records that the
- * ledger and the names depend on. Returns 0, or -1 with the loss counted under `reason`.
- */
+/* Sends a record. Returns 0, or -1 with the loss counted under `reason`. */
 static __always_inline int emit(void *record, __u64 bytes, bool sample, __u32 reason)
 {
-	__u64 used = bpf_ringbuf_query(&ring, BPF_RB_AVAIL_DATA);
-	__u64 flags = used > ring_bytes / 4 ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP;
+	__u64 flags = emit_flags(sample);
 
-	if ((sample && used > ring_bytes - ring_bytes / 8) ||
-	    bpf_ringbuf_output(&ring, record, bytes, flags)) {
+	if (flags == EMIT_REFUSED || bpf_ringbuf_output(&ring, record, bytes, flags)) {
 		loss_count(reason);
 		return -1;
 	}

@@ -111,7 +111,7 @@ static __always_inline void gil_holders_read(struct thread *thread, subject_t su
  * The ticks of the CPUs' clocks that found a thread at work with the lock. They come at any place
  * of what it does, where the ends of waits may come at some places only.
  */
-#define GIL_TICKS 8
+#define GIL_TICKS 8 /* a power of two */
 
 struct gil_key {
 	__u64 gil;
@@ -182,6 +182,26 @@ static __always_inline void gil_tick_note(const struct thread *thread, struct ta
 	tick->holder.code &= ~PYTHON_FRAME_ENTRY;
 }
 
+struct gil_choice {
+	const struct gil_ticks *ticks;
+	const struct thread *thread;
+	struct python_frame *holder;
+	__u32 found;
+};
+
+static long gil_tick_choose(__u32 at, void *context)
+{
+	struct gil_choice *choice = context;
+	const struct gil_tick *tick = &choice->ticks->ticks[at & (GIL_TICKS - 1)];
+
+	if (tick->time_ns - choice->thread->gil_began_ns >= choice->thread->capture.length_ns)
+		return 0;
+	choice->found++;
+	if (bpf_get_prandom_u32() % choice->found == 0)
+		*choice->holder = tick->holder;
+	return 0;
+}
+
 /*
  * Who held the lock at one of the ticks in a wait, any of them, for the whole wait. Returns whether
  * there was one.
@@ -190,21 +210,14 @@ static __always_inline bool gil_ticks_choose(__u32 pid, const struct thread *thr
 					     struct python_frame holders[2])
 {
 	const struct gil_key key = {.pid = pid, .gil = thread->gil};
-	const struct gil_ticks *ticks = bpf_map_lookup_elem(&gil_ticks, &key);
-	__u32 at, found = 0;
+	struct gil_choice choice = {.thread = thread, .holder = &holders[0]};
 
-	if (!ticks)
+	choice.ticks = bpf_map_lookup_elem(&gil_ticks, &key);
+	if (!choice.ticks)
 		return false;
-	for (at = 0; at < GIL_TICKS; at++) {
-		const struct gil_tick *tick = &ticks->ticks[at];
-
-		if (tick->time_ns - thread->gil_began_ns >= thread->capture.length_ns)
-			continue;
-		if (bpf_get_prandom_u32() % ++found == 0)
-			holders[0] = tick->holder;
-	}
+	bpf_loop(GIL_TICKS, gil_tick_choose, &choice, 0);
 	holders[1] = holders[0];
-	return found;
+	return choice.found;
 }
 
 /* Has the code object of a frame named. The frame is forgotten where that cannot be done. */

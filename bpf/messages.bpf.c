@@ -68,45 +68,76 @@ static __always_inline __u32 message_row_advance(struct message_row *messages, _
 	return position < row ? weight : 0;
 }
 
-static __always_inline void message_take(__u64 sock, int bytes, __u32 direction)
+/* Counts a message. Returns whether it is to be sampled. */
+static __always_inline bool message_count(int bytes, __u32 direction)
 {
-	struct task_struct *task = bpf_get_current_task_btf();
-	struct thread *thread = thread_find(task);
+	struct thread *thread = thread_find(bpf_get_current_task_btf());
 	bool sent = direction == MESSAGE_SENT;
 	struct message_rate *rate;
-	struct message_row *messages;
-	struct sampling sampling;
 	__u32 weight;
 
 	if (!thread || bytes <= 0)
-		return;
+		return false;
 	rate = bpf_map_lookup_elem(&message_rates, &direction);
 	if (!rate)
-		return;
-	messages = &thread->messages[direction & 1];
+		return false;
+	thread->message_direction = direction;
 	weight = message_rate_count(rate, sent ? SENT_BUDGET : RECEIVED_BUDGET);
-	weight = message_row_advance(messages, sent ? SENT_ROW : RECEIVED_ROW, weight);
-	if (!weight || sample_begin(&sampling, SCRATCH_EVENT, task))
+	return message_row_advance(&thread->messages[direction & 1], sent ? SENT_ROW : RECEIVED_ROW,
+				   weight);
+}
+
+static __always_inline void message_sample(__u64 sock)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct thread *thread = thread_find(task);
+	const struct message_row *messages;
+	struct sampling sampling;
+
+	if (!thread || sample_begin(&sampling, SCRATCH_EVENT, task))
 		return;
+	messages = &thread->messages[thread->message_direction & 1];
 	sampling.sample->state = STATE_RUNNING;
-	sampling.sample->messages[direction & 1] = weight;
+	sampling.sample->messages[thread->message_direction & 1] = messages->weight;
 	sampling.sample->message_number = messages->count;
 	target_read_socket((struct sock *)sock, &sampling.sample->target);
 	sample_add_python(&sampling, thread, task, OWN_THREAD);
 	sample_end(&sampling);
 }
 
+/*
+ * One program takes the samples of both directions, since the verifier's work on it is a good part
+ * of what the start of a recording takes. Both tracepoints are of one prototype, which tail calls
+ * demand. User space puts sample_message in here.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_PROG_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, __u32);
+} message_sampler SEC(".maps");
+
 SEC("tp_btf/sock_send_length")
 int BPF_PROG(send_message, struct sock *sock, int bytes)
 {
-	message_take((__u64)sock, bytes, MESSAGE_SENT);
+	if (message_count(bytes, MESSAGE_SENT))
+		bpf_tail_call(ctx, &message_sampler, 0);
 	return 0;
 }
 
 SEC("tp_btf/sock_recv_length")
 int BPF_PROG(receive_message, struct sock *sock, int bytes)
 {
-	message_take((__u64)sock, bytes, MESSAGE_RECEIVED);
+	if (message_count(bytes, MESSAGE_RECEIVED))
+		bpf_tail_call(ctx, &message_sampler, 0);
+	return 0;
+}
+
+/* Reached from the two above alone. */
+SEC("tp_btf/sock_send_length")
+int BPF_PROG(sample_message, struct sock *sock)
+{
+	message_sample((__u64)sock);
 	return 0;
 }
 

@@ -108,33 +108,41 @@ static __always_inline __u32 poll_set_state(const struct poll_set *set, __u32 wa
 	return kind_state(kind);
 }
 
+/* Of the loops over a set, which are none to the verifier: it follows a step once. */
+struct set_walk {
+	struct descriptor_table table;
+	struct poll_set *set;
+};
+
+static long poll_walk_step(__u32 at, void *context)
+{
+	struct set_walk *walk = context;
+	__s32 descriptor = walk->set->entries[at & (POLL_LOOK_MAX - 1)].descriptor;
+
+	if (descriptor >= 0)
+		poll_set_add(walk->set,
+			     descriptor_kind(walk->table.files, walk->table.owner, descriptor),
+			     descriptor);
+	return 0;
+}
+
 static __noinline int poll_set_read(subject_t subject, struct syscall *call, struct poll_set *set)
 {
 	struct descriptor_table table = descriptor_table_read(subject_task(subject));
 	__u32 count = call->arguments[1] > POLL_LOOK_MAX ? POLL_LOOK_MAX : call->arguments[1];
 	__u32 bytes = count * sizeof(set->entries[0]);
-	__u32 i;
+	struct set_walk walk = {.table = table, .set = set};
 
 	if (bytes > sizeof(set->entries) ||
 	    user_read(set->entries, bytes, call->arguments[0], subject))
 		return -1;
-	for (i = 0; i < POLL_LOOK_MAX && i < count; i++)
-		if (set->entries[i].descriptor >= 0)
-			poll_set_add(set,
-				     descriptor_kind(table.files, table.owner,
-						     set->entries[i].descriptor),
-				     set->entries[i].descriptor);
+	bpf_loop(count, poll_walk_step, &walk, 0);
 	return 0;
 }
 
-struct select_walk {
-	struct descriptor_table table;
-	struct poll_set *set;
-};
-
 static long select_walk_step(__u32 descriptor, void *context)
 {
-	struct select_walk *walk = context;
+	struct set_walk *walk = context;
 	__u32 word = descriptor / 64;
 	__u64 bits;
 
@@ -150,7 +158,7 @@ static long select_walk_step(__u32 descriptor, void *context)
 
 static __noinline int select_set_read(subject_t subject, struct syscall *call, struct poll_set *set)
 {
-	struct select_walk walk = {.set = set};
+	struct set_walk walk = {.set = set};
 	__u32 count = call->arguments[0] > 1024 ? 1024 : call->arguments[0];
 	__u32 bytes = (count + 63) / 64 * sizeof(__u64);
 	__u32 i;
@@ -167,36 +175,41 @@ static __noinline int select_set_read(subject_t subject, struct syscall *call, s
 	return 0;
 }
 
+/*
+ * nodes[] holds the upper levels of the tree as a heap does: children of n at 2n + 1, 2n + 2.
+ */
+static long epoll_walk_step(__u32 at, void *context)
+{
+	struct set_walk *walk = context;
+	struct poll_set *set = walk->set;
+	struct rb_node *node = (struct rb_node *)set->nodes[at & (POLL_LOOK_MAX - 1)];
+	struct epitem *item = (void *)node - bpf_core_field_offset(struct epitem, rbn);
+
+	if (!node)
+		return 0;
+	poll_set_add(set, file_kind((__u64)BPF_CORE_READ(item, ffd.file), walk->table.owner),
+		     BPF_CORE_READ(item, ffd.fd));
+	if (2 * at + 2 < POLL_LOOK_MAX) {
+		set->nodes[(2 * at + 1) & (POLL_LOOK_MAX - 1)] =
+			(__u64)BPF_CORE_READ(node, rb_left);
+		set->nodes[(2 * at + 2) & (POLL_LOOK_MAX - 1)] =
+			(__u64)BPF_CORE_READ(node, rb_right);
+	}
+	return 0;
+}
+
 /* Looks at the first items of the interest set: a tree of struct epitem (fs/eventpoll.c). */
 static __noinline int epoll_set_read(subject_t subject, struct syscall *call, struct poll_set *set)
 {
-	struct descriptor_table table = descriptor_table_read(subject_task(subject));
-	struct file *file = descriptor_file(table.files, call->arguments[0]);
+	struct set_walk walk = {.table = descriptor_table_read(subject_task(subject)), .set = set};
+	struct file *file = descriptor_file(walk.table.files, call->arguments[0]);
 	struct eventpoll *eventpoll = (struct eventpoll *)BPF_CORE_READ(file, private_data);
-	__u32 visited;
 
 	if (!file || !eventpoll)
 		return -1;
-	for (visited = 0; visited < POLL_LOOK_MAX; visited++)
-		set->nodes[visited] = 0;
-	/* nodes[] holds the upper levels of the tree as a heap does: children of n at 2n+1, 2n+2. */
+	__builtin_memset(set->nodes, 0, sizeof(set->nodes));
 	set->nodes[0] = (__u64)BPF_CORE_READ(eventpoll, rbr.rb_root.rb_node);
-	for (visited = 0; visited < POLL_LOOK_MAX; visited++) {
-		struct rb_node *node = (struct rb_node *)set->nodes[visited];
-		struct epitem *item = (void *)node - bpf_core_field_offset(struct epitem, rbn);
-		__u64 left, right;
-
-		if (!node)
-			continue;
-		left = (__u64)BPF_CORE_READ(node, rb_left);
-		right = (__u64)BPF_CORE_READ(node, rb_right);
-		poll_set_add(set, file_kind((__u64)BPF_CORE_READ(item, ffd.file), table.owner),
-			     BPF_CORE_READ(item, ffd.fd));
-		if (2 * visited + 2 < POLL_LOOK_MAX) {
-			set->nodes[2 * visited + 1] = left;
-			set->nodes[2 * visited + 2] = right;
-		}
-	}
+	bpf_loop(POLL_LOOK_MAX, epoll_walk_step, &walk, 0);
 	return 0;
 }
 

@@ -100,6 +100,27 @@ static __always_inline __u32 select_count(const struct poll_set *set)
 	return count;
 }
 
+struct ready_walk {
+	__u64 files;
+	const struct poll_set *set;
+	__s32 ready; /* the first that is; -1: none */
+	__u32 pad;
+};
+
+static long ready_walk_step(__u32 at, void *context)
+{
+	struct ready_walk *walk = context;
+	__s32 descriptor;
+
+	if (at >= POLL_LOOK_MAX)
+		return 1;
+	descriptor = walk->set->descriptors[at & (POLL_LOOK_MAX - 1)];
+	if (!file_ready((__u64)descriptor_file(walk->files, descriptor)))
+		return 0;
+	walk->ready = descriptor;
+	return 1;
+}
+
 /*
  * Returns how many descriptors the thread's system call waits for; 0: it is not known. *descriptor
  * becomes the first found to be ready, of those that are looked at; unchanged: none is.
@@ -108,9 +129,10 @@ CHECKED_ONCE __u32 ready_find(subject_t subject, __u32 slot, __s32 *descriptor)
 {
 	struct poll_set *set = bpf_map_lookup_elem(&poll_sets, &slot);
 	struct descriptor_table table = descriptor_table_read(subject_task(subject));
-	__u32 wait, count, i;
+	struct ready_walk walk = {.files = table.files, .set = set, .ready = -1};
+	__u32 wait, count;
 	struct syscall call;
-	__s32 unused, ready = -1;
+	__s32 unused;
 
 	syscall_read(subject_task(subject), &call);
 	wait = call.number >= 0 && call.number < SYSCALLS_MAX ? syscall_waits[call.number]
@@ -124,17 +146,16 @@ CHECKED_ONCE __u32 ready_find(subject_t subject, __u32 slot, __s32 *descriptor)
 		struct eventpoll *eventpoll = (struct eventpoll *)BPF_CORE_READ(file, private_data);
 
 		count = epoll_count(eventpoll);
-		ready = epoll_ready(eventpoll);
+		walk.ready = epoll_ready(eventpoll);
 	} else if (wait == WAIT_SELECT) {
 		count = select_count(set);
 	} else if (call.arguments[1] > POLL_LOOK_MAX) {
 		count = call.arguments[1];
 	}
-	for (i = 0; ready < 0 && i < POLL_LOOK_MAX && i < set->count; i++)
-		if (file_ready((__u64)descriptor_file(table.files, set->descriptors[i])))
-			ready = set->descriptors[i];
-	if (ready >= 0)
-		*descriptor = ready;
+	if (walk.ready < 0)
+		bpf_loop(set->count, ready_walk_step, &walk, 0);
+	if (walk.ready >= 0)
+		*descriptor = walk.ready;
 	return count < 65535 ? count : 65535;
 }
 

@@ -82,6 +82,27 @@ static __always_inline void sample_add_wait(struct sample_record *sample, struct
 		target_read(task, sample->descriptor, &sample->target);
 }
 
+/* The frames of other threads in a sample, while their code objects are named. */
+struct others_walk {
+	const struct process_config *process;
+	struct scratch *scratch;
+	subject_t subject;
+	struct sample_record *sample;
+};
+#define OTHER_FRAMES (WAKER_FRAMES_MAX + 2)
+
+/* A loop, so that the verifier follows the naming once and not for each of the frames. */
+static long other_name_step(__u32 step, void *context)
+{
+	struct others_walk *walk = context;
+	struct python_frame *frame = &walk->sample->holder[step & 1];
+
+	if (step < WAKER_FRAMES_MAX)
+		frame = &walk->sample->waker.frames[step & (WAKER_FRAMES_MAX - 1)];
+	frame_name(walk->process, walk->scratch, walk->subject, frame);
+	return 0;
+}
+
 /*
  * Who held the GIL that the thread has waited for, or who woke it. After the Python frames: they
  * use the scratch.
@@ -91,20 +112,20 @@ static __always_inline void sample_add_others(struct sampling *sampling, struct 
 {
 	struct process_config *process = process_find(task);
 	struct sample_record *sample = sampling->sample;
-	__u32 at;
+	struct others_walk walk = {.process = process,
+				   .scratch = sampling->scratch,
+				   .subject = subject,
+				   .sample = sample};
 
 	if (!process)
 		return;
-	if (sample->state == STATE_LOCK || sample->state == STATE_PIPE) {
+	if (sample->state == STATE_LOCK || sample->state == STATE_PIPE)
 		sample->waker = thread->waker;
-		for (at = 0; at < WAKER_FRAMES_MAX; at++)
-			frame_name(process, sampling->scratch, subject, &sample->waker.frames[at]);
-	}
-	if (sample->state != STATE_GIL || gil_ticks_choose(task->tgid, thread, sample->holder))
+	else if (sample->state != STATE_GIL || gil_ticks_choose(task->tgid, thread, sample->holder))
 		return;
-	gil_holders_read(thread, subject, process, sample->holder);
-	frame_name(process, sampling->scratch, subject, &sample->holder[0]);
-	frame_name(process, sampling->scratch, subject, &sample->holder[1]);
+	else
+		gil_holders_read(thread, subject, process, sample->holder);
+	bpf_loop(OTHER_FRAMES, other_name_step, &walk, 0);
 }
 
 static __always_inline void sample_send(struct sample_record *sample)

@@ -86,6 +86,7 @@ struct thread {
 	__u64 gc_counts[GENERATIONS]; /* what they were when it began */
 	__u64 gc_frame;               /* the innermost Python frame when it began; 0: not known */
 	struct message_row messages[2]; /* by enum message_direction */
+	__u64 message_direction;        /* of the message that is being sampled */
 	struct growth growth;
 	struct python_frame gil_holder; /* when the wait began; code 0: not known */
 	__u64 searched_ns;              /* when python_thread was last looked for in vain */

@@ -45,7 +45,8 @@ def test_json_keeps_its_names(recording):
 
 def test_pprof_has_what_the_contract_says(recording):
     profile = recording.profile
-    assert profile.types == [("cpu", "nanoseconds"), ("wait", "nanoseconds"), ("waits", "count")]
+    assert profile.types == [("cpu", "nanoseconds"), ("wait", "nanoseconds"), ("waits", "count"),
+                             ("sends", "count"), ("receives", "count")]
     assert profile.period_type == ("cpu", "nanoseconds")
     assert profile.period == pytest.approx(1e9 / 199, rel=0.001)
     assert profile.comments and profile.duration_ns > 0 and profile.time_ns > 0

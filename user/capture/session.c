@@ -16,6 +16,7 @@
 
 #include "capture/rights.h"
 #include "capture/syscalls.h"
+#include "capture/tracepoint.h"
 #include "pyebpf.skel.h"
 #include "record.h"
 #include "symbol.h"
@@ -24,6 +25,7 @@
 #define PROBES_MAX      1024
 #define CLOSING_PROGRAM "close_threads"
 #define LOOKING_PROGRAM "look_at_threads"
+#define MESSAGE_PROGRAM "sample_message" /* that the two others of messages call */
 #define NS_PER_SECOND   1000000000ULL
 
 /* One per row: the program of bpf/offcpu.bpf.c and the hook's name for a reader. Best first. */
@@ -39,18 +41,24 @@ static const struct wait_hook wait_hooks[] = {
 };
 #define WAIT_HOOK_COUNT (sizeof(wait_hooks) / sizeof(wait_hooks[0]))
 
+/* What of struct session_options asks for a program; none: it is always wanted. */
+enum program_option { OPTION_NONE, OPTION_MEMORY, OPTION_CGROUP };
+
 /* Programs that are loaded where the kernel has their tracepoint, and if they are asked for. */
 struct optional_program {
 	const char *program;
 	const char *tracepoint;
-	bool memory; /* only with options->memory */
+	enum program_option option;
+	bool late;   /* loaded by session_supplement() */
 };
 
 static const struct optional_program optional_programs[] = {
-	{"join_cgroup", "cgroup_attach_task", false},
-	{"send_message", "sock_send_length", false}, /* from Linux 6.3 on */
-	{"receive_message", "sock_recv_length", false},
-	{"grow_memory", "mm_page_alloc", true},
+	{"join_cgroup", "cgroup_attach_task", OPTION_CGROUP, false},
+	{"send_message", "sock_send_length", OPTION_NONE, true}, /* from Linux 6.3 on */
+	{"receive_message", "sock_recv_length", OPTION_NONE, true},
+	{MESSAGE_PROGRAM, "sock_send_length", OPTION_NONE, true},
+	{"note_waker", "sched_waking", OPTION_NONE, true},
+	{"grow_memory", "mm_page_alloc", OPTION_MEMORY, false},
 };
 #define OPTIONAL_COUNT (sizeof(optional_programs) / sizeof(optional_programs[0]))
 
@@ -62,8 +70,9 @@ const char *session_wait_hook_at(size_t index)
 struct session {
 	struct session_options options;
 	struct pyebpf *programs;
-	struct pyebpf *closing; /* only close_threads, on the maps of the others */
-	struct pyebpf *looking; /* only look_at_threads, the same */
+	struct pyebpf *supplement; /* only the late ones, on the maps of the others */
+	struct pyebpf *closing;    /* only close_threads, the same */
+	struct pyebpf *looking;    /* only look_at_threads, the same */
 	struct ring_buffer *ring;
 	struct bpf_link **samplers; /* one per CPU */
 	int cpu_count;
@@ -86,14 +95,29 @@ complaint_keep(enum libbpf_print_level level, const char *format, va_list argume
 	return 0;
 }
 
+/* Which of optional_programs have their tracepoint in this kernel: a bit each. */
+static uint32_t optional_find(void)
+{
+	const char *names[OPTIONAL_COUNT];
+	size_t i;
+
+	for (i = 0; i < OPTIONAL_COUNT; i++)
+		names[i] = optional_programs[i].tracepoint;
+	return tracepoints_find(names, OPTIONAL_COUNT);
+}
+
 static bool optional_wanted(const struct optional_program *program,
 			    const struct session_options *options)
 {
-	if (program->memory ? !options->memory : options->untouched)
-		return false;
-	if (!strcmp(program->program, "join_cgroup") && options->follow != FOLLOW_CGROUP)
-		return false;
-	return libbpf_find_vmlinux_btf_id(program->tracepoint, BPF_TRACE_RAW_TP) > 0;
+	switch (program->option) {
+	case OPTION_MEMORY:
+		return options->memory;
+	case OPTION_CGROUP:
+		return options->follow == FOLLOW_CGROUP;
+	case OPTION_NONE:
+		break;
+	}
+	return true;
 }
 
 /* Programs that run at instructions of the targets. */
@@ -105,7 +129,7 @@ static bool program_is_probe(const char *name)
 }
 
 static bool program_wanted(const struct bpf_program *program, const struct wait_hook *hook,
-			   const struct session_options *options)
+			   const struct session_options *options, uint32_t tracepoints)
 {
 	const char *name = bpf_program__name(program);
 	size_t i;
@@ -116,7 +140,8 @@ static bool program_wanted(const struct bpf_program *program, const struct wait_
 		return false;
 	for (i = 0; i < OPTIONAL_COUNT; i++)
 		if (!strcmp(name, optional_programs[i].program))
-			return optional_wanted(&optional_programs[i], options);
+			return tracepoints >> i & 1 && !optional_programs[i].late &&
+			       optional_wanted(&optional_programs[i], options);
 	return strncmp(name, "return_", strlen("return_")) != 0 || !strcmp(name, hook->program);
 }
 
@@ -126,7 +151,8 @@ static bool program_attached_later(const struct bpf_program *program)
 	const char *name = bpf_program__name(program);
 
 	return program_is_probe(name) || !strcmp(name, "sample_cpu") ||
-	       !strcmp(name, "enroll_threads") || !strcmp(name, "name_address");
+	       !strcmp(name, MESSAGE_PROGRAM) || !strcmp(name, "enroll_threads") ||
+	       !strcmp(name, "name_address");
 }
 
 static int maps_configure(struct pyebpf *programs, const struct session_options *options)
@@ -146,12 +172,13 @@ static int maps_configure(struct pyebpf *programs, const struct session_options 
 static int programs_configure(struct pyebpf *programs, const struct session_options *options,
 			      const struct wait_hook *hook)
 {
+	uint32_t tracepoints = optional_find();
 	struct bpf_program *program;
 
 	bpf_object__for_each_program(program, programs->obj)
 	{
-		int error =
-			bpf_program__set_autoload(program, program_wanted(program, hook, options));
+		bool wanted = program_wanted(program, hook, options, tracepoints);
+		int error = bpf_program__set_autoload(program, wanted);
 
 		if (error)
 			return error;
@@ -208,21 +235,26 @@ static int maps_share(struct pyebpf *programs, const struct pyebpf *owner)
 }
 
 /*
- * Loads a program that is not needed for the first sample, and takes the verifier longest, so that
- * it is not loaded with the others.
+ * Loads the programs of these names, which are not needed for the first sample: the verifier takes
+ * long.
  */
-static int program_open_late(const struct session *session, const char *name,
-			     struct pyebpf **programs)
+static int programs_open_late(const struct session *session, const char *const *names, size_t count,
+			      struct pyebpf **programs)
 {
 	struct pyebpf *opened = pyebpf__open();
 	struct bpf_program *program;
 	int error = opened ? 0 : -errno;
+	size_t i;
 
 	if (error)
 		return error;
 	bpf_object__for_each_program(program, opened->obj)
 	{
-		bpf_program__set_autoload(program, !strcmp(bpf_program__name(program), name));
+		bpf_program__set_autoload(program, false);
+		bpf_program__set_autoattach(program, !program_attached_later(program));
+		for (i = 0; i < count; i++)
+			if (!strcmp(bpf_program__name(program), names[i]))
+				bpf_program__set_autoload(program, true);
 	}
 	error = maps_share(opened, session->programs);
 	if (!error)
@@ -301,6 +333,8 @@ static void session_detach(struct session *session)
 	for (i = 0; i < session->probe_count; i++)
 		bpf_link__destroy(session->probes[i]);
 	session->probe_count = 0;
+	if (session->supplement)
+		pyebpf__detach(session->supplement);
 	if (session->programs)
 		pyebpf__detach(session->programs);
 }
@@ -311,6 +345,8 @@ void session_close(struct session *session)
 		return;
 	session_detach(session);
 	ring_buffer__free(session->ring);
+	if (session->supplement)
+		pyebpf__destroy(session->supplement);
 	if (session->closing)
 		pyebpf__destroy(session->closing);
 	if (session->looking)
@@ -574,9 +610,44 @@ int session_start(struct session *session, struct error *error)
 	return 0;
 }
 
+/* Tells the programs that count messages which one takes the samples, if this kernel has them. */
+static int message_sampler_set(const struct pyebpf *programs)
+{
+	int descriptor = bpf_program__fd(programs->progs.sample_message);
+	__u32 key = 0;
+
+	if (descriptor < 0)
+		return 0;
+	return bpf_map__update_elem(programs->maps.message_sampler, &key, sizeof(key), &descriptor,
+				    sizeof(descriptor), BPF_ANY);
+}
+
+int session_supplement(struct session *session, struct error *error)
+{
+	const char *names[OPTIONAL_COUNT];
+	uint32_t tracepoints = optional_find();
+	size_t count = 0, i;
+	int result;
+
+	for (i = 0; i < OPTIONAL_COUNT; i++)
+		if (optional_programs[i].late && tracepoints >> i & 1)
+			names[count++] = optional_programs[i].program;
+	result = programs_open_late(session, names, count, &session->supplement);
+	if (!result)
+		result = message_sampler_set(session->supplement);
+	if (!result)
+		result = pyebpf__attach(session->supplement);
+	if (result)
+		error_set(error, result,
+			  "the kernel refuses the programs for messages and wakers: %s (%s)",
+			  complaint, strerror(-result));
+	return result;
+}
+
 int session_prepare_finish(struct session *session, struct error *error)
 {
-	int result = program_open_late(session, CLOSING_PROGRAM, &session->closing);
+	const char *const name = CLOSING_PROGRAM;
+	int result = programs_open_late(session, &name, 1, &session->closing);
 
 	if (result)
 		error_set(error, result,
@@ -587,7 +658,8 @@ int session_prepare_finish(struct session *session, struct error *error)
 
 int session_prepare_look(struct session *session, struct error *error)
 {
-	int result = program_open_late(session, LOOKING_PROGRAM, &session->looking);
+	const char *const name = LOOKING_PROGRAM;
+	int result = programs_open_late(session, &name, 1, &session->looking);
 
 	if (result)
 		error_set(error, result,
@@ -633,12 +705,12 @@ int session_name_address(void *context, uint64_t address, char *name, size_t siz
 }
 
 /* Events that the kernel did not deliver since the same program was running on that CPU. */
-static uint64_t recursion_count(const struct session *session)
+static uint64_t recursion_count(const struct pyebpf *programs)
 {
 	struct bpf_program *program;
 	uint64_t count = 0;
 
-	bpf_object__for_each_program(program, session->programs->obj)
+	bpf_object__for_each_program(program, programs->obj)
 	{
 		struct bpf_prog_info info = {0};
 		__u32 size = sizeof(info);
@@ -654,7 +726,9 @@ int session_finish(struct session *session, struct error *error)
 {
 	int result = iterator_run(session, session->closing->progs.close_threads);
 
-	session->recursion = recursion_count(session);
+	session->recursion = recursion_count(session->programs);
+	if (session->supplement)
+		session->recursion += recursion_count(session->supplement);
 	session_detach(session);
 	session_consume(session);
 	if (result)
