@@ -44,7 +44,7 @@ enum follow_scope { FOLLOW_NONE, FOLLOW_CGROUP, FOLLOW_HOST };
 enum follow_verdict {
 	FOLLOW_PASS = 1, /* no Python, and none to be expected */
 	FOLLOW_LOOK,     /* it may load one */
-	FOLLOW_PYTHON,    /* it is one: `process` is what is known of it */
+	FOLLOW_PYTHON,   /* it is one: `process` is what is known of it */
 };
 
 struct process_config {

@@ -230,13 +230,13 @@ struct program_key {
 struct process_record {
 	struct record head;
 	__u32 previous; /* index that the process had before; of a fork, that of its parent */
-	__u32 parent;                        /* of a fork: PID of the parent */
-	__u32 arguments_bytes;               /* of an exec */
-	__u64 cgroup;                        /* id in the cgroup hierarchy v2 */
-	__u64 start_code;                    /* of an exec: mm->start_code */
-	struct program_key program;          /* of an exec */
-	__u32 verdict; /* of an exec: enum follow_verdict; 0: not known yet */
-	__u32 passed_over;  /* of an exec: 1: the process is not recorded any more */
+	__u32 parent;   /* of a fork: PID of the parent */
+	__u32 arguments_bytes;      /* of an exec */
+	__u64 cgroup;               /* id in the cgroup hierarchy v2 */
+	__u64 start_code;           /* of an exec: mm->start_code */
+	struct program_key program; /* of an exec */
+	__u32 verdict;              /* of an exec: enum follow_verdict; 0: not known yet */
+	__u32 passed_over;          /* of an exec: 1: the process is not recorded any more */
 	char arguments[ARGUMENTS_BYTES_MAX]; /* the first of argv, each with its NUL */
 };
 

@@ -47,7 +47,7 @@ struct recorder {
 	void *watch_context;
 	bool *left_out; /* by process of the profile; NULL: none */
 	uint32_t left_out_count;
-	int error;      /* -ENOMEM: something could not be kept */
+	int error; /* -ENOMEM: something could not be kept */
 };
 
 struct recorder *recorder_new(struct profile *profile)

@@ -35,8 +35,7 @@ enum follow_scope scope_kind(const struct scope *scope)
 
 static int named_take(const struct scope *scope, struct targets *targets, struct error *error)
 {
-	enum target_mode mode =
-		scope->descendants ? TARGET_MAY_BE_FOLLOWED : TARGET_MUST_BE_PYTHON;
+	enum target_mode mode = scope->descendants ? TARGET_MAY_BE_FOLLOWED : TARGET_MUST_BE_PYTHON;
 	uint32_t i, taken = 0;
 	int result = 0;
 

@@ -23,8 +23,8 @@ struct scope {
 	bool descendants; /* of those named too */
 	bool host;
 	const char *cgroup_path; /* NULL: none */
-	bool lenient;            /* named ones that are gone by now are passed over, if any is left */
-	struct cgroup cgroup;    /* opened by scope_open() */
+	bool lenient;         /* named ones that are gone by now are passed over, if any is left */
+	struct cgroup cgroup; /* opened by scope_open() */
 };
 
 /* Finds the cgroup, if one is named. To be closed also after an error, which cgroup_open() has. */

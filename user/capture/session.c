@@ -49,7 +49,7 @@ struct optional_program {
 	const char *program;
 	const char *tracepoint;
 	enum program_option option;
-	bool late;   /* loaded by session_supplement() */
+	bool late; /* loaded by session_supplement() */
 };
 
 static const struct optional_program optional_programs[] = {
@@ -371,12 +371,10 @@ void session_pass_process(struct session *session, uint32_t pid)
 			     sizeof(config), BPF_ANY);
 }
 
-bool session_has_process(const struct session *session, uint32_t pid)
+int session_get_process(const struct session *session, uint32_t pid, struct process_config *config)
 {
-	struct process_config config;
-
-	return !bpf_map__lookup_elem(session->programs->maps.processes, &pid, sizeof(pid), &config,
-				     sizeof(config), 0);
+	return bpf_map__lookup_elem(session->programs->maps.processes, &pid, sizeof(pid), config,
+				    sizeof(*config), 0);
 }
 
 int session_set_program(struct session *session, const struct program_key *key,
@@ -441,9 +439,9 @@ int session_probe_collector(struct session *session, pid_t pid, const char *file
 						     pid, file, offset));
 	if (error)
 		return error;
-	return probe_add(session, bpf_program__attach_uprobe(
-					  session->programs->progs.enter_collector, false, pid,
-					  file, offset));
+	return probe_add(session,
+			 bpf_program__attach_uprobe(session->programs->progs.enter_collector, false,
+						    pid, file, offset));
 }
 
 int session_begin_gc(struct session *session, uint32_t pid)

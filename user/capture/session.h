@@ -32,7 +32,7 @@ struct session_options {
 	bool memory; /* sample the growth of resident memory */
 	bool many;   /* make room for PROCESSES_MANY processes at a time, else for PROCESSES_FEW */
 	enum follow_scope follow;
-	uint64_t cgroup;       /* with FOLLOW_CGROUP: its id (v2), and its depth below the root */
+	uint64_t cgroup; /* with FOLLOW_CGROUP: its id (v2), and its depth below the root */
 	uint32_t cgroup_level;
 	/*
 	 * Put no probe into processes, which changes an instruction and a counter of their memory,
@@ -60,8 +60,8 @@ int session_set_process(struct session *session, uint32_t pid, const struct proc
 /* Has a process passed over from now on, with the ledgers of its threads, but not its children. */
 void session_pass_process(struct session *session, uint32_t pid);
 
-/* Whether a process is known, recorded or passed over. */
-bool session_has_process(const struct session *session, uint32_t pid);
+/* Reads what the kernel side has of a process. Returns 0, -ENOENT or another -errno. */
+int session_get_process(const struct session *session, uint32_t pid, struct process_config *config);
 
 /* Says what a program is, for processes that run it from now on. Returns 0 or -errno. */
 int session_set_program(struct session *session, const struct program_key *key,

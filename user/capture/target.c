@@ -61,6 +61,27 @@ int target_inspect(const struct target_world *world, struct target *target,
 	}
 }
 
+/* Adds the cgroup that the process is in, and its container, as far as they can be told. */
+static int place_add(const struct target_world *world, const struct target *target,
+		     struct profile_process *process)
+{
+	const struct cgroup_place *known = NULL;
+	struct cgroup_place own = {0};
+	int error = 0;
+
+	/* Its own words first: they tell of containers in hierarchies of version 1 too. */
+	if (!cgroup_place_of(target->process.pid, &own))
+		known = &own;
+	else if (target->cgroup && world->cgroups)
+		cgroups_find(world->cgroups, target->cgroup, &known);
+	if (known && known->path[0])
+		error = profile_string(world->profile, known->path, &process->cgroup);
+	if (!error && known && known->container[0])
+		error = profile_string(world->profile, known->container, &process->container);
+	cgroup_place_free(&own);
+	return error;
+}
+
 /*
  * Describes the program that the process runs now to the profile; `python` "": unknown. A program
  * before it of which nothing is known but that it came first, as a shell's before its exec, is
@@ -78,6 +99,8 @@ static int target_describe(const struct target_world *world, struct target *targ
 	free(command);
 	if (!error)
 		error = profile_string(world->profile, python, &process.python);
+	if (!error)
+		error = place_add(world, target, &process);
 	if (error)
 		return error;
 	if (!target->described || target->python)
@@ -215,6 +238,8 @@ int target_fork(const struct target_world *world, struct target *target,
 
 	process.command = from->command;
 	process.python = from->python;
+	process.container = from->container;
+	process.cgroup = from->cgroup;
 	process.gc.source = parent->collections.source;
 	error = profile_process(world->profile, &process, &target->profile_process);
 	if (error)
@@ -232,8 +257,8 @@ int target_exec(const struct target_world *world, struct target *target)
 {
 	int error;
 
-	target->config = (struct process_config){.index = target->index,
-						 .flags = target->config.flags};
+	target->config =
+		(struct process_config){.index = target->index, .flags = target->config.flags};
 	error = target_describe(world, target, "");
 	target->python = false;
 	return error ? error : target_register(world, target, NULL);
@@ -242,7 +267,7 @@ int target_exec(const struct target_world *world, struct target *target)
 /* Adds to each address that is known. */
 static void config_move(struct process_config *config, uint64_t by)
 {
-	__u64 *const addresses[] = {&config->runtime,      &config->code_type,
+	__u64 *const addresses[] = {&config->runtime,       &config->code_type,
 				    &config->text_start,    &config->text_end,
 				    &config->loop_start[0], &config->loop_start[1],
 				    &config->loop_end[0],   &config->loop_end[1]};

@@ -17,6 +17,7 @@
 #include "profile/profile.h"
 #include "python/interpreter.h"
 #include "python/programs.h"
+#include "target/cgroup.h"
 #include "target/process.h"
 
 /* What to do with a process in which no interpreter is found. */
@@ -34,6 +35,7 @@ struct target_world {
 	struct session *session;
 	struct unwinder *unwinder; /* NULL: without native stacks */
 	struct programs *programs;
+	struct cgroups *cgroups;     /* NULL: none is mounted */
 	struct probed_files *probed; /* NULL: probes are put into each process for itself */
 	uint32_t flags;              /* enum process_flags of those taken on */
 };
@@ -44,7 +46,7 @@ struct target {
 	uint32_t profile_process; /* of the profile, once described */
 	bool described;
 	bool python;
-	bool own_program;         /* its interpreter is in the file that it runs */
+	bool own_program; /* its interpreter is in the file that it runs */
 	enum target_mode mode;
 	struct collection_watch collections;
 	struct process_config config; /* as the kernel side has it, or is to get it */
@@ -52,6 +54,7 @@ struct target {
 	int64_t retry_ms;             /* CLOCK_MONOTONIC at which to look again; 0: no need */
 	int64_t patient_ms;           /* until when to look often */
 	char *command;                /* as the kernel gave it; NULL: to be read from /proc */
+	uint64_t cgroup;              /* id (v2) as the kernel gave it; 0: to be read from /proc */
 	struct error last;
 	UT_hash_handle hh; /* by process.pid */
 };

@@ -14,9 +14,9 @@
 #include "capture/unwinder.h"
 #include "clock.h"
 
-#define START_WAIT_MS 2000  /* for an interpreter that is being started */
-#define RETRY_MS      5     /* while an interpreter is being started */
-#define LATE_RETRY_MS 250   /* for a program that may load one later */
+#define START_WAIT_MS 2000 /* for an interpreter that is being started */
+#define RETRY_MS      5    /* while an interpreter is being started */
+#define LATE_RETRY_MS 250  /* for a program that may load one later */
 
 /* A program that followed processes have run, and that is an interpreter itself. */
 struct known_program {
@@ -29,13 +29,13 @@ struct known_program {
 
 struct targets {
 	struct target_world world;
-	struct target *all;     /* by PID */
+	struct target *all; /* by PID */
 	struct known_program *known;
 	uint32_t next_index;
 	int64_t retry_ms; /* the earliest of all targets'; 0: none */
 	bool begun;
-	bool host;    /* every process of the host is in question */
-	bool entered; /* see targets_entered() */
+	bool host;       /* every process of the host is in question */
+	bool entered;    /* see targets_entered() */
 	bool unenrolled; /* processes were taken on whose threads are not recorded yet */
 	struct notices *notices;
 };
@@ -129,11 +129,12 @@ static void target_change(struct targets *targets, struct target *target,
 
 	if (target->python && target->mode != TARGET_ONLY_PYTHON)
 		notices_add(targets->notices, target->process.pid,
-			   "ran another program during the recording");
+			    "ran another program during the recording");
 	target_finish(&targets->world, target);
 	recorder_remove_process(targets->world.recorder, target->index);
 	target->index = record->head.process;
 	target->program = record->program;
+	target->cgroup = record->cgroup;
 	free(target->command);
 	target->command = NULL;
 	process_command_parse(record->arguments, record->arguments_bytes, "", &target->command);
@@ -209,6 +210,7 @@ struct targets *targets_new(struct profile *profile, struct recorder *recorder,
 		targets_free(targets);
 		return NULL;
 	}
+	cgroups_new(NULL, &targets->world.cgroups); /* without: by the processes' own words */
 	targets->next_index = 1;
 	recorder_on_event(recorder, targets_handle, targets);
 	return targets;
@@ -232,6 +234,7 @@ void targets_free(struct targets *targets)
 	}
 	notices_free(targets->notices);
 	probed_files_free(targets->world.probed);
+	cgroups_free(targets->world.cgroups);
 	programs_free(targets->world.programs);
 	free(targets);
 }
@@ -357,14 +360,22 @@ bool targets_has(const struct targets *targets, pid_t pid)
 void targets_notice_python(struct targets *targets, pid_t pid)
 {
 	struct target *target = target_find(targets, pid);
+	struct process_config known;
 	struct error error;
 
-	if (target && !target->python)
-		target_retry(targets, target, clock_now_ms());
-	else if (!target && session_has_process(targets->world.session, (uint32_t)pid))
+	if (target) {
+		if (!target->python)
+			target_retry(targets, target, clock_now_ms());
+		return;
+	}
+	if (session_get_process(targets->world.session, (uint32_t)pid, &known)) {
+		if (targets->host)
+			targets_add(targets, pid, TARGET_ONLY_PYTHON, &error);
+		return;
+	}
+	/* One that is recorded is told of by an event, which is on its way. */
+	if (known.flags & PROCESS_PASSED_OVER)
 		targets_add(targets, pid, TARGET_MAY_BE_FOLLOWED, &error);
-	else if (!target && targets->host)
-		targets_add(targets, pid, TARGET_ONLY_PYTHON, &error);
 }
 
 bool targets_entered(struct targets *targets)
@@ -390,8 +401,7 @@ static int program_learn(struct targets *targets, const struct target *target)
 	known->key = target->program;
 	known->config = config;
 	known->collections = target->collections;
-	known->python =
-		targets->world.profile->processes[target->profile_process].python;
+	known->python = targets->world.profile->processes[target->profile_process].python;
 	HASH_ADD(hh, targets->known, key, sizeof(known->key), known);
 	return session_set_program(targets->world.session, &known->key, &config);
 }

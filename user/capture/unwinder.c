@@ -113,8 +113,7 @@ int unwinder_add(struct unwinder *unwinder, const struct process *process)
 }
 
 /* Whether the kernel side has the process' ranges in this list. */
-static bool list_is_used(const struct unwinder *unwinder, pid_t pid,
-			 const struct shared_list *list)
+static bool list_is_used(const struct unwinder *unwinder, pid_t pid, const struct shared_list *list)
 {
 	struct unwind_place place;
 

@@ -25,7 +25,7 @@
 
 struct dump_arguments {
 	pid_t pids[PROCESSES_LIMIT];
-	uint32_t pid_count;
+	struct scope scope; /* its pids are the above */
 	bool json;
 	struct dump_options options;
 };
@@ -43,12 +43,12 @@ static void pid_add(struct dump_arguments *arguments, pid_t pid, struct argp_sta
 {
 	uint32_t i;
 
-	for (i = 0; i < arguments->pid_count; i++)
+	for (i = 0; i < arguments->scope.pid_count; i++)
 		if (arguments->pids[i] == pid)
 			return;
-	if (arguments->pid_count == PROCESSES_LIMIT)
+	if (arguments->scope.pid_count == PROCESSES_LIMIT)
 		argp_error(state, "at most %d processes at a time", PROCESSES_LIMIT);
-	arguments->pids[arguments->pid_count++] = pid;
+	arguments->pids[arguments->scope.pid_count++] = pid;
 }
 
 static error_t parse_option(int key, char *text, struct argp_state *state)
@@ -69,7 +69,7 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
 		argp_error(state, "what is `%s`? Processes are given with -p PID", text);
 		break;
 	case ARGP_KEY_END:
-		if (!arguments->pid_count)
+		if (!arguments->scope.pid_count)
 			argp_error(state, "which process? Give -p PID");
 		break;
 	default:
@@ -96,7 +96,7 @@ static void tables_await(struct capture *capture)
 		session_consume(capture->session);
 }
 
-static int dump_make(struct capture *capture, const struct dump_arguments *arguments, int argc,
+static int dump_make(struct capture *capture, struct dump_arguments *arguments, int argc,
 		     char **argv, struct dump *dump, struct error *error)
 {
 	const struct capture_options capture_options = {.rate_hz = RATE_HZ,
@@ -106,8 +106,9 @@ static int dump_make(struct capture *capture, const struct dump_arguments *argum
 							.argv = argv};
 	int result = rights_check(error);
 
+	arguments->scope.pids = arguments->pids;
 	if (!result)
-		result = capture_open(capture, &capture_options, scope, error);
+		result = capture_open(capture, &capture_options, &arguments->scope, error);
 	if (!result)
 		result = capture_take(capture, error);
 	if (!result)

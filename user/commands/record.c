@@ -33,7 +33,7 @@ struct record_arguments {
 	pid_t pids[PROCESSES_LIMIT];
 	struct scope scope; /* its pids are the above */
 	char **command;     /* NULL: none */
-	double seconds; /* 0: until it ends or is interrupted */
+	double seconds;     /* 0: until it ends or is interrupted */
 	uint32_t rate_hz;
 	const char *output; /* NULL: a name is made */
 	const struct view *view;
@@ -60,8 +60,8 @@ enum { OPTION_NO_NATIVE = 256, OPTION_NATIVE_LINES, OPTION_MEMORY, OPTION_CGROUP
 
 static const struct argp_option options[] = {
 	{"pid", 'p', "PID", 0, "Record this process; may be given several times", 0},
-	{"all", 'a', NULL, 0, "Record every Python process of the host, also those that begin later",
-	 0},
+	{"all", 'a', NULL, 0,
+	 "Record every Python process of the host, also those that begin later", 0},
 	{"subprocesses", 's', NULL, 0,
 	 "Record the processes that those of -p or the command have started, and start, too", 0},
 	{"cgroup", OPTION_CGROUP, "PATH", 0,
@@ -100,12 +100,14 @@ static void arguments_check(struct record_arguments *arguments, struct argp_stat
 	int ways = !!scope->pid_count + !!arguments->command + scope->host + !!scope->cgroup_path;
 
 	if (!ways)
-		argp_error(state, "which process? Give -p PID, -a for all of the host, --cgroup PATH, or "
-				  "a command behind --");
+		argp_error(state,
+			   "which process? Give -p PID, -a for all of the host, --cgroup PATH, or "
+			   "a command behind --");
 	if (ways > 1)
 		argp_error(state, "one of -p PID, -a, --cgroup PATH or a command, not several");
 	if (scope->descendants && (scope->host || scope->cgroup_path))
-		argp_error(state, "-s goes with -p PID or a command: the others have subprocesses anyway");
+		argp_error(state,
+			   "-s goes with -p PID or a command: the others have subprocesses anyway");
 	if (!arguments->view && arguments->output)
 		arguments->view = view_for_file(arguments->output);
 	if (!arguments->view)
@@ -205,8 +207,8 @@ static int output_prepare(struct recording *recording, struct error *error)
 	if (arguments->output)
 		return output_open(arguments->output, &recording->output, error);
 	if (arguments->scope.host || arguments->scope.cgroup_path)
-		snprintf(name, sizeof(name), "pyebpf-%s%s", arguments->scope.host ? "all" : "cgroup",
-			 arguments->view->suffix);
+		snprintf(name, sizeof(name), "pyebpf-%s%s",
+			 arguments->scope.host ? "all" : "cgroup", arguments->view->suffix);
 	else
 		snprintf(name, sizeof(name), "pyebpf-%d%s",
 			 arguments->command ? recording->child.pid : arguments->pids[0],
@@ -374,7 +376,8 @@ static void recording_remark(struct recording *recording)
 {
 	fputs(targets_notices(recording->capture.targets), stderr);
 	if (!python_recorded(recording->capture.profile))
-		fprintf(stderr, "pyebpf record: no CPython interpreter was found in the recorded %s\n",
+		fprintf(stderr,
+			"pyebpf record: no CPython interpreter was found in the recorded %s\n",
 			scope_follows(&recording->scope) ? "processes" : "program");
 	if (recording->child.pid && targets_alive(recording->capture.targets))
 		fprintf(stderr, "pyebpf record: the command still runs, as process %d\n",

@@ -33,7 +33,7 @@
 
 struct top_arguments {
 	pid_t pids[PROCESSES_LIMIT];
-	uint32_t pid_count;
+	struct scope scope; /* its pids are the above */
 	uint32_t rate_hz;
 	double interval; /* seconds */
 	uint32_t count;  /* refreshes; 0: no end */
@@ -46,6 +46,7 @@ struct top_arguments {
 struct top {
 	const struct top_arguments *arguments;
 	struct settings settings;
+	struct scope scope;
 	struct watch watch;
 	struct rows *rows;
 	struct scene_costs costs;
@@ -57,10 +58,15 @@ struct top {
 };
 
 /* Options without a letter. */
-enum { OPTION_VIEW = 256, OPTION_SORT, OPTION_IDLE, OPTION_FILTER };
+enum { OPTION_VIEW = 256, OPTION_SORT, OPTION_IDLE, OPTION_FILTER, OPTION_CGROUP };
 
 static const struct argp_option options[] = {
 	{"pid", 'p', "PID", 0, "Watch this process; may be given several times", 0},
+	{"all", 'a', NULL, 0, "Watch every Python process of the host, also those that begin later",
+	 0},
+	{"subprocesses", 's', NULL, 0, "Watch the processes that those of -p have started, too", 0},
+	{"cgroup", OPTION_CGROUP, "PATH", 0,
+	 "Watch the Python processes of this cgroup, of those below it, and all that join", 0},
 	{"interval", 'i', "SECONDS", 0, "Refresh every SECONDS; default 1", 0},
 	{"rate", 'r', "HZ", 0, "Samples per second of running and of waiting threads; default 99",
 	 0},
@@ -80,12 +86,25 @@ static void pid_add(struct top_arguments *arguments, pid_t pid, struct argp_stat
 {
 	uint32_t i;
 
-	for (i = 0; i < arguments->pid_count; i++)
+	for (i = 0; i < arguments->scope.pid_count; i++)
 		if (arguments->pids[i] == pid)
 			return;
-	if (arguments->pid_count == PROCESSES_LIMIT)
+	if (arguments->scope.pid_count == PROCESSES_LIMIT)
 		argp_error(state, "at most %d processes at a time", PROCESSES_LIMIT);
-	arguments->pids[arguments->pid_count++] = pid;
+	arguments->pids[arguments->scope.pid_count++] = pid;
+}
+
+static void scope_check(const struct scope *scope, struct argp_state *state)
+{
+	int ways = !!scope->pid_count + scope->host + !!scope->cgroup_path;
+
+	if (!ways)
+		argp_error(state,
+			   "which process? Give -p PID, -a for all of the host, or --cgroup PATH");
+	if (ways > 1)
+		argp_error(state, "one of -p PID, -a and --cgroup PATH, not several");
+	if (scope->descendants && !scope->pid_count)
+		argp_error(state, "-s goes with -p PID: the others have subprocesses anyway");
 }
 
 /* What the screen shows at first, as keys change it later. */
@@ -128,6 +147,15 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
 	case 'p':
 		pid_add(arguments, argument_whole(text, "the process id", INT32_MAX, state), state);
 		break;
+	case 'a':
+		arguments->scope.host = true;
+		break;
+	case 's':
+		arguments->scope.descendants = true;
+		break;
+	case OPTION_CGROUP:
+		arguments->scope.cgroup_path = text;
+		break;
 	case 'i':
 		arguments->interval = argument_quantity(text, "the interval", 0.1, 3600, state);
 		break;
@@ -147,8 +175,7 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
 		argp_error(state, "`%s` is not understood: give -p PID", text);
 		break;
 	case ARGP_KEY_END:
-		if (!arguments->pid_count)
-			argp_error(state, "which process? Give -p PID");
+		scope_check(&arguments->scope, state);
 		break;
 	default:
 		return parse_setting(key, text, state);
@@ -373,8 +400,9 @@ static int top_open(struct top *top, int argc, char **argv, struct error *error)
 	if (!result && !top->rows)
 		result = error_set(error, -ENOMEM, "no memory");
 	if (!result)
-		result = watch_open(&top->watch, &capture, arguments->pids, arguments->pid_count,
-				    error);
+		result = scope_open(&top->scope, error);
+	if (!result)
+		result = watch_open(&top->watch, &capture, &top->scope, error);
 	if (!result && !arguments->batch)
 		result = terminal_open(error);
 	costs_measure(top);
@@ -385,6 +413,7 @@ static void top_close(struct top *top)
 {
 	terminal_close();
 	watch_close(&top->watch);
+	scope_close(&top->scope);
 	rows_free(top->rows);
 	if (top->signals >= 0)
 		close(top->signals);
@@ -399,6 +428,8 @@ int command_top(int argc, char **argv)
 
 	argp_parse(&argp, argc, argv, 0, NULL, &arguments);
 	top.settings = arguments.settings;
+	top.scope = arguments.scope;
+	top.scope.pids = arguments.pids;
 	result = top_open(&top, argc, argv, &error);
 	if (!result)
 		result = run(&top, &error);

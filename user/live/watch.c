@@ -69,29 +69,13 @@ static void thread_watch(void *context, const struct thread_record *record, uint
 	live_add_ledger(watch->live, &ledger);
 }
 
-/* A process that has ended meanwhile is no failure while others are left. */
-static int targets_take(struct watch *watch, bool again, struct error *error)
+static int capture_start(struct watch *watch, struct error *error)
 {
-	uint32_t i, taken = 0;
-	int result = 0;
-
-	for (i = 0; i < watch->pid_count; i++) {
-		result = targets_add(watch->capture.targets, watch->pids[i], TARGET_MUST_BE_PYTHON,
-				     error);
-		if (result && !again)
-			return result;
-		taken += !result;
-	}
-	return taken ? 0 : result;
-}
-
-static int capture_start(struct watch *watch, bool again, struct error *error)
-{
-	int result = capture_open(&watch->capture, &watch->options, error);
+	int result = capture_open(&watch->capture, &watch->options, &watch->scope, error);
 
 	if (!result) {
 		recorder_watch(watch->capture.recorder, sample_watch, thread_watch, watch);
-		result = targets_take(watch, again, error);
+		result = capture_take(&watch->capture, error);
 	}
 	if (result)
 		return result;
@@ -110,13 +94,12 @@ static void capture_stop(struct watch *watch)
 	memset(&watch->capture, 0, sizeof(watch->capture));
 }
 
-int watch_open(struct watch *watch, const struct capture_options *options, const pid_t *pids,
-	       uint32_t pid_count, struct error *error)
+int watch_open(struct watch *watch, const struct capture_options *options,
+	       const struct scope *scope, struct error *error)
 {
 	watch->options = *options;
-	watch->pids = pids;
-	watch->pid_count = pid_count;
-	return capture_start(watch, false, error);
+	watch->scope = *scope;
+	return capture_start(watch, error);
 }
 
 void watch_close(struct watch *watch)
@@ -155,7 +138,9 @@ static int watch_forget(struct watch *watch, struct error *error)
 		watch->samples = watch_count(watch, watch->lost);
 		capture_stop(watch);
 		malloc_trim(0);
-		return capture_start(watch, true, error);
+		/* A process that has ended meanwhile is no failure while others are left. */
+		watch->scope.lenient = true;
+		return capture_start(watch, error);
 	}
 	if (!profile->stack_count)
 		return 0;

@@ -14,18 +14,17 @@ struct watch {
 	struct capture capture;
 	struct live *live;
 	struct capture_options options;
-	const pid_t *pids;
-	uint32_t pid_count;
+	struct scope scope;
 	uint64_t samples;          /* of captures before this one */
 	uint64_t lost[LOSS_COUNT]; /* the same */
 };
 
 /*
- * Begins to watch processes; `pids` must outlive it. To be followed by watch_close(), even after
- * an error. Errors as targets_add() and session_open(), with a sentence.
+ * Begins to watch the processes of a scope, which is opened and stays so. To be followed by
+ * watch_close(), even after an error. Errors as capture_open() and capture_take(), with a sentence.
  */
-int watch_open(struct watch *watch, const struct capture_options *options, const pid_t *pids,
-	       uint32_t pid_count, struct error *error);
+int watch_open(struct watch *watch, const struct capture_options *options,
+	       const struct scope *scope, struct error *error);
 void watch_close(struct watch *watch);
 
 /*

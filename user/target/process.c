@@ -23,6 +23,7 @@
 /* What is used of /proc/PID/stat, see proc_pid_stat(5). */
 struct process_stat {
 	char state;
+	pid_t parent;
 	unsigned long flags;
 	uint64_t start_ticks;
 	uint64_t start_code;
@@ -103,15 +104,19 @@ static int stat_parse(const char *text, struct process_stat *stat)
 	const char *at = strrchr(text, ')'); /* the comm may hold anything, also ')' */
 	unsigned long flags;
 	uint64_t start, code;
+	int parent;
 	char state;
 
 	if (!at || sscanf(at + 1,
-			  " %c %*d %*d %*d %*d %*d %lu %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d "
+			  " %c %d %*d %*d %*d %*d %lu %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d "
 			  "%*d %" SCNu64 " %*u %*d %*u %" SCNu64,
-			  &state, &flags, &start, &code) != 4)
+			  &state, &parent, &flags, &start, &code) != 5)
 		return -EINVAL;
-	*stat = (struct process_stat){
-		.state = state, .flags = flags, .start_ticks = start, .start_code = code};
+	*stat = (struct process_stat){.state = state,
+				      .parent = parent,
+				      .flags = flags,
+				      .start_ticks = start,
+				      .start_code = code};
 	return 0;
 }
 
@@ -253,6 +258,16 @@ bool process_alive(const struct process *process)
 	}
 	return !stat_read(process->pid, &stat) && stat.start_ticks == process->start_ticks &&
 	       stat.state != 'Z' && stat.state != 'X';
+}
+
+int process_parent(pid_t pid, pid_t *parent)
+{
+	struct process_stat stat;
+	int error = stat_read(pid, &stat);
+
+	if (!error)
+		*parent = stat.parent;
+	return error;
 }
 
 int process_start_code(const struct process *process, uint64_t *start_code)

@@ -63,6 +63,9 @@ int process_read(const struct process *process, uint64_t address, void *buffer, 
  */
 int process_root_path(const struct process *process, const char *path, char *buffer, size_t size);
 
+/* Stores the PID of the process' parent. Returns 0, -ESRCH or another -errno. */
+int process_parent(pid_t pid, pid_t *parent);
+
 /*
  * Stores where the program's first instructions lie: start_code of proc_pid_stat(5). Returns 0,
  * -ESRCH or another -errno.
