@@ -81,8 +81,6 @@ int capture_begin(struct capture *capture, struct error *error)
 		result = session_start(capture->session, error);
 	if (!result)
 		result = session_enroll(capture->session, error);
-	if (!result)
-		result = session_supplement(capture->session, error);
 	return result;
 }
 
