@@ -77,7 +77,6 @@ int capture_open(struct capture *capture, const struct capture_options *options,
 	int result;
 
 	capture->scope = scope;
-	capture->untouched = options->untouched;
 	capture->opened_ns = clock_now_ns();
 	capture->profile = profile_new();
 	if (!capture->profile)
@@ -121,15 +120,13 @@ int capture_begin(struct capture *capture, struct error *error)
 		result = session_start(capture->session, error);
 	if (!result)
 		result = session_enroll(capture->session, error);
-	if (!result && scope_follows(capture->scope)) {
-		result = scope_take_others(capture->scope, capture->targets);
-		if (result < 0)
-			error_set(error, result, "cannot list processes: %s", strerror(-result));
-		targets_poll(capture->targets);
-	}
-	if (result >= 0 && !capture->untouched)
-		result = session_supplement(capture->session, error);
-	return result < 0 ? result : 0;
+	if (result || !scope_follows(capture->scope))
+		return result;
+	result = scope_take_others(capture->scope, capture->targets);
+	if (result < 0)
+		return error_set(error, result, "cannot list processes: %s", strerror(-result));
+	targets_poll(capture->targets);
+	return 0;
 }
 
 int capture_prepare(struct capture *capture, struct error *error)

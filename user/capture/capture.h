@@ -38,7 +38,6 @@ struct capture {
 	struct targets *targets;
 	struct mapping_events *mapping_events; /* NULL where processes do not come by themselves */
 	const struct scope *scope;
-	bool untouched; /* of the options */
 	uint64_t opened_ns;
 	uint64_t start_ns; /* of the recording, CLOCK_MONOTONIC */
 };

@@ -41,24 +41,22 @@ static const struct wait_hook wait_hooks[] = {
 };
 #define WAIT_HOOK_COUNT (sizeof(wait_hooks) / sizeof(wait_hooks[0]))
 
-/* What of struct session_options asks for a program; none: it is always wanted. */
-enum program_option { OPTION_NONE, OPTION_MEMORY, OPTION_CGROUP };
+/* What of struct session_options asks for a program. */
+enum program_option { OPTION_MESSAGES, OPTION_MEMORY, OPTION_CGROUP };
 
 /* Programs that are loaded where the kernel has their tracepoint, and if they are asked for. */
 struct optional_program {
 	const char *program;
 	const char *tracepoint;
 	enum program_option option;
-	bool late; /* loaded by session_supplement() */
 };
 
 static const struct optional_program optional_programs[] = {
-	{"join_cgroup", "cgroup_attach_task", OPTION_CGROUP, false},
-	{"send_message", "sock_send_length", OPTION_NONE, true}, /* from Linux 6.3 on */
-	{"receive_message", "sock_recv_length", OPTION_NONE, true},
-	{MESSAGE_PROGRAM, "sock_send_length", OPTION_NONE, true},
-	{"note_waker", "sched_waking", OPTION_NONE, true},
-	{"grow_memory", "mm_page_alloc", OPTION_MEMORY, false},
+	{"join_cgroup", "cgroup_attach_task", OPTION_CGROUP},
+	{"send_message", "sock_send_length", OPTION_MESSAGES}, /* from Linux 6.3 on */
+	{"receive_message", "sock_recv_length", OPTION_MESSAGES},
+	{MESSAGE_PROGRAM, "sock_send_length", OPTION_MESSAGES},
+	{"grow_memory", "mm_page_alloc", OPTION_MEMORY},
 };
 #define OPTIONAL_COUNT (sizeof(optional_programs) / sizeof(optional_programs[0]))
 
@@ -70,9 +68,8 @@ const char *session_wait_hook_at(size_t index)
 struct session {
 	struct session_options options;
 	struct pyebpf *programs;
-	struct pyebpf *supplement; /* only the late ones, on the maps of the others */
-	struct pyebpf *closing;    /* only close_threads, the same */
-	struct pyebpf *looking;    /* only look_at_threads, the same */
+	struct pyebpf *closing; /* only close_threads, on the maps of the others */
+	struct pyebpf *looking; /* only look_at_threads, the same */
 	struct ring_buffer *ring;
 	struct bpf_link **samplers; /* one per CPU */
 	int cpu_count;
@@ -114,10 +111,10 @@ static bool optional_wanted(const struct optional_program *program,
 		return options->memory;
 	case OPTION_CGROUP:
 		return options->follow == FOLLOW_CGROUP;
-	case OPTION_NONE:
-		break;
+	case OPTION_MESSAGES:
+		return !options->untouched;
 	}
-	return true;
+	return false;
 }
 
 /* Programs that run at instructions of the targets. */
@@ -140,7 +137,7 @@ static bool program_wanted(const struct bpf_program *program, const struct wait_
 		return false;
 	for (i = 0; i < OPTIONAL_COUNT; i++)
 		if (!strcmp(name, optional_programs[i].program))
-			return tracepoints >> i & 1 && !optional_programs[i].late &&
+			return tracepoints >> i & 1 &&
 			       optional_wanted(&optional_programs[i], options);
 	return strncmp(name, "return_", strlen("return_")) != 0 || !strcmp(name, hook->program);
 }
@@ -194,6 +191,18 @@ static int programs_configure(struct pyebpf *programs, const struct session_opti
 	return maps_configure(programs, options);
 }
 
+/* Tells the programs that count messages which one takes the samples, if this kernel has them. */
+static int message_sampler_set(const struct pyebpf *programs)
+{
+	int descriptor = bpf_program__fd(programs->progs.sample_message);
+	__u32 key = 0;
+
+	if (descriptor < 0)
+		return 0;
+	return bpf_map__update_elem(programs->maps.message_sampler, &key, sizeof(key), &descriptor,
+				    sizeof(descriptor), BPF_ANY);
+}
+
 /* Loads and attaches with this hook; on failure nothing stays. */
 static int programs_open(const struct session_options *options, const struct wait_hook *hook,
 			 struct pyebpf **programs)
@@ -206,6 +215,8 @@ static int programs_open(const struct session_options *options, const struct wai
 	error = programs_configure(opened, options, hook);
 	if (!error)
 		error = pyebpf__load(opened);
+	if (!error)
+		error = message_sampler_set(opened);
 	if (!error)
 		error = pyebpf__attach(opened);
 	if (error) {
@@ -235,26 +246,21 @@ static int maps_share(struct pyebpf *programs, const struct pyebpf *owner)
 }
 
 /*
- * Loads the programs of these names, which are not needed for the first sample: the verifier takes
- * long.
+ * Loads a program that is not needed for the first sample, and takes the verifier longest, so that
+ * it is not loaded with the others.
  */
-static int programs_open_late(const struct session *session, const char *const *names, size_t count,
-			      struct pyebpf **programs)
+static int program_open_late(const struct session *session, const char *name,
+			     struct pyebpf **programs)
 {
 	struct pyebpf *opened = pyebpf__open();
 	struct bpf_program *program;
 	int error = opened ? 0 : -errno;
-	size_t i;
 
 	if (error)
 		return error;
 	bpf_object__for_each_program(program, opened->obj)
 	{
-		bpf_program__set_autoload(program, false);
-		bpf_program__set_autoattach(program, !program_attached_later(program));
-		for (i = 0; i < count; i++)
-			if (!strcmp(bpf_program__name(program), names[i]))
-				bpf_program__set_autoload(program, true);
+		bpf_program__set_autoload(program, !strcmp(bpf_program__name(program), name));
 	}
 	error = maps_share(opened, session->programs);
 	if (!error)
@@ -333,8 +339,6 @@ static void session_detach(struct session *session)
 	for (i = 0; i < session->probe_count; i++)
 		bpf_link__destroy(session->probes[i]);
 	session->probe_count = 0;
-	if (session->supplement)
-		pyebpf__detach(session->supplement);
 	if (session->programs)
 		pyebpf__detach(session->programs);
 }
@@ -345,8 +349,6 @@ void session_close(struct session *session)
 		return;
 	session_detach(session);
 	ring_buffer__free(session->ring);
-	if (session->supplement)
-		pyebpf__destroy(session->supplement);
 	if (session->closing)
 		pyebpf__destroy(session->closing);
 	if (session->looking)
@@ -608,44 +610,9 @@ int session_start(struct session *session, struct error *error)
 	return 0;
 }
 
-/* Tells the programs that count messages which one takes the samples, if this kernel has them. */
-static int message_sampler_set(const struct pyebpf *programs)
-{
-	int descriptor = bpf_program__fd(programs->progs.sample_message);
-	__u32 key = 0;
-
-	if (descriptor < 0)
-		return 0;
-	return bpf_map__update_elem(programs->maps.message_sampler, &key, sizeof(key), &descriptor,
-				    sizeof(descriptor), BPF_ANY);
-}
-
-int session_supplement(struct session *session, struct error *error)
-{
-	const char *names[OPTIONAL_COUNT];
-	uint32_t tracepoints = optional_find();
-	size_t count = 0, i;
-	int result;
-
-	for (i = 0; i < OPTIONAL_COUNT; i++)
-		if (optional_programs[i].late && tracepoints >> i & 1)
-			names[count++] = optional_programs[i].program;
-	result = programs_open_late(session, names, count, &session->supplement);
-	if (!result)
-		result = message_sampler_set(session->supplement);
-	if (!result)
-		result = pyebpf__attach(session->supplement);
-	if (result)
-		error_set(error, result,
-			  "the kernel refuses the programs for messages and wakers: %s (%s)",
-			  complaint, strerror(-result));
-	return result;
-}
-
 int session_prepare_finish(struct session *session, struct error *error)
 {
-	const char *const name = CLOSING_PROGRAM;
-	int result = programs_open_late(session, &name, 1, &session->closing);
+	int result = program_open_late(session, CLOSING_PROGRAM, &session->closing);
 
 	if (result)
 		error_set(error, result,
@@ -656,8 +623,7 @@ int session_prepare_finish(struct session *session, struct error *error)
 
 int session_prepare_look(struct session *session, struct error *error)
 {
-	const char *const name = LOOKING_PROGRAM;
-	int result = programs_open_late(session, &name, 1, &session->looking);
+	int result = program_open_late(session, LOOKING_PROGRAM, &session->looking);
 
 	if (result)
 		error_set(error, result,
@@ -703,12 +669,12 @@ int session_name_address(void *context, uint64_t address, char *name, size_t siz
 }
 
 /* Events that the kernel did not deliver since the same program was running on that CPU. */
-static uint64_t recursion_count(const struct pyebpf *programs)
+static uint64_t recursion_count(const struct session *session)
 {
 	struct bpf_program *program;
 	uint64_t count = 0;
 
-	bpf_object__for_each_program(program, programs->obj)
+	bpf_object__for_each_program(program, session->programs->obj)
 	{
 		struct bpf_prog_info info = {0};
 		__u32 size = sizeof(info);
@@ -724,9 +690,7 @@ int session_finish(struct session *session, struct error *error)
 {
 	int result = iterator_run(session, session->closing->progs.close_threads);
 
-	session->recursion = recursion_count(session->programs);
-	if (session->supplement)
-		session->recursion += recursion_count(session->supplement);
+	session->recursion = recursion_count(session);
 	session_detach(session);
 	session_consume(session);
 	if (result)

@@ -118,12 +118,6 @@ int session_enroll(struct session *session, struct error *error);
 /* Starts the sampling of running threads on all CPUs. */
 int session_start(struct session *session, struct error *error);
 
-/*
- * Loads and attaches what a recording gets along without at its very start: the programs that count
- * messages and that note who wakes whom. Returns 0 or -errno with a sentence.
- */
-int session_supplement(struct session *session, struct error *error);
-
 /* Hands all records that are there to the handler. Returns how many, or -errno. */
 int session_consume(struct session *session);
 
