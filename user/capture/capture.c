@@ -63,7 +63,7 @@ static void python_mapped(void *context, pid_t pid)
 /* Has the capture learn of processes that come by themselves. */
 static int capture_follow(struct capture *capture)
 {
-	int result = targets_follow(capture->targets, capture->scope->host);
+	int result = targets_follow(capture->targets, scope_kind(capture->scope));
 
 	if (result)
 		return result;

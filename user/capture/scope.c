@@ -41,6 +41,8 @@ static int named_take(const struct scope *scope, struct targets *targets, struct
 
 	for (i = 0; i < scope->pid_count; i++) {
 		result = targets_add(targets, scope->pids[i], mode, error);
+		if (result != -ESRCH && scope->descendants)
+			result = 0; /* its children count, be it what it may */
 		if (result && !scope->lenient)
 			return result;
 		taken += !result;

@@ -35,6 +35,7 @@ struct targets {
 	int64_t retry_ms; /* the earliest of all targets'; 0: none */
 	bool begun;
 	bool host;       /* every process of the host is in question */
+	bool endless;    /* processes can come after all have ended */
 	bool entered;    /* see targets_entered() */
 	bool unenrolled; /* processes were taken on whose threads are not recorded yet */
 	struct notices *notices;
@@ -56,9 +57,17 @@ static void target_retry(struct targets *targets, struct target *target, int64_t
 		targets->retry_ms = time_ms;
 }
 
+/* Whether the process goes without saying if it has no Python. */
+static bool mode_is_optional(enum target_mode mode)
+{
+	return mode == TARGET_ONLY_PYTHON || mode == TARGET_MAY_BE_FOLLOWED;
+}
+
 static void target_remove(struct targets *targets, struct target *target)
 {
 	target_finish(&targets->world, target);
+	if (target->described && !target->python && mode_is_optional(target->mode))
+		recorder_leave_out(targets->world.recorder, target->profile_process);
 	HASH_DEL(targets->all, target);
 	recorder_remove_process(targets->world.recorder, target->index);
 	if (targets->world.unwinder)
@@ -127,7 +136,7 @@ static void target_change(struct targets *targets, struct target *target,
 	int64_t now = clock_now_ms();
 	int error;
 
-	if (target->python && target->mode != TARGET_ONLY_PYTHON)
+	if (target->python && !targets->world.flags)
 		notices_add(targets->notices, target->process.pid,
 			    "ran another program during the recording");
 	target_finish(&targets->world, target);
@@ -239,9 +248,10 @@ void targets_free(struct targets *targets)
 	free(targets);
 }
 
-int targets_follow(struct targets *targets, bool host)
+int targets_follow(struct targets *targets, enum follow_scope scope)
 {
-	targets->host = host;
+	targets->host = scope == FOLLOW_HOST;
+	targets->endless = scope != FOLLOW_NONE;
 	targets->world.probed = probed_files_new();
 	targets->world.flags = PROCESS_FOLLOW;
 	return targets->world.probed ? 0 : -ENOMEM;
@@ -295,12 +305,6 @@ static int target_take(struct targets *targets, struct target *target, enum targ
 	if (result)
 		error_set(&target->last, result, "%s", strerror(-result));
 	return result;
-}
-
-/* Whether the process goes without saying if it has no Python. */
-static bool mode_is_optional(enum target_mode mode)
-{
-	return mode == TARGET_ONLY_PYTHON || mode == TARGET_MAY_BE_FOLLOWED;
 }
 
 /* Takes on a process in which an interpreter is being started, without one. Returns 0 or -errno. */
@@ -468,6 +472,8 @@ void targets_finish(struct targets *targets)
 
 	HASH_ITER (hh, targets->all, target, next) {
 		target_finish(&targets->world, target);
+		if (target->described && !target->python && mode_is_optional(target->mode))
+			recorder_leave_out(targets->world.recorder, target->profile_process);
 	}
 }
 
@@ -527,6 +533,8 @@ bool targets_alive(const struct targets *targets)
 {
 	const struct target *target;
 
+	if (targets->endless)
+		return true;
 	if (targets->world.flags)
 		return targets->all != NULL;
 	for (target = targets->all; target; target = target->hh.next)

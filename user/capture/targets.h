@@ -26,10 +26,10 @@ void targets_free(struct targets *targets);
 
 /*
  * Has those taken on from now on followed: their children, and what these run, are recorded too.
- * Probes are put into files from now on, for all processes that run them. `host`: see
- * FOLLOW_HOST. Returns 0 or -ENOMEM.
+ * Probes are put into files from now on, for all processes that run them. `scope`
+ * says which come without being named. Returns 0 or -ENOMEM.
  */
-int targets_follow(struct targets *targets, bool host);
+int targets_follow(struct targets *targets, enum follow_scope scope);
 
 /*
  * Takes a process on. Waits up to two seconds for an interpreter that is only just starting, but
