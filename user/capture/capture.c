@@ -49,7 +49,8 @@ static struct session_options session_options_make(const struct capture_options 
 		.untouched = options->untouched,
 		.many = scope_follows(scope),
 		.follow = scope_kind(scope),
-		.cgroup = scope->cgroup.id,
+		/* Version 1 has numbers of its own; there the processes that join tell of themselves. */
+		.cgroup = scope->cgroup.unified ? scope->cgroup.id : 0,
 		.cgroup_level = (uint32_t)(scope->cgroup.level < 0 ? 0 : scope->cgroup.level),
 		.handler = recorder_handle,
 	};
@@ -129,13 +130,48 @@ int capture_begin(struct capture *capture, struct error *error)
 	return 0;
 }
 
+/* Handles what has come from the kernel. */
+static void capture_handle(struct capture *capture)
+{
+	session_consume(capture->session);
+	mapping_events_consume(capture->mapping_events);
+	if (targets_entered(capture->targets))
+		scope_take_others(capture->scope, capture->targets);
+	targets_poll(capture->targets);
+}
+
+/* In a thread, so that what befalls processes meanwhile is seen. */
+static void *finish_prepare(void *context)
+{
+	struct capture *capture = context;
+
+	capture->prepare_result = session_prepare_finish(capture->session, &capture->prepare_error);
+	return NULL;
+}
+
+/* Waits for it. Returns its result. */
+static int finish_await(struct capture *capture, struct error *error)
+{
+	if (capture->preparing)
+		pthread_join(capture->preparer, NULL);
+	capture->preparing = false;
+	if (capture->prepare_result)
+		*error = capture->prepare_error;
+	return capture->prepare_result;
+}
+
 int capture_prepare(struct capture *capture, struct error *error)
 {
 	uint64_t deadline = clock_now_ns() + NATIVE_FIRST_MS * 1000000ULL;
+	int result;
 
 	while (capture->unwinder && unwinder_poll(capture->unwinder) && clock_now_ns() < deadline)
-		session_consume(capture->session);
-	return session_prepare_finish(capture->session, error);
+		capture_handle(capture);
+	result = pthread_create(&capture->preparer, NULL, finish_prepare, capture);
+	if (result)
+		return error_set(error, -result, "cannot start a thread: %s", strerror(result));
+	capture->preparing = true;
+	return 0;
 }
 
 /* Milliseconds until something is to be done, at most `timeout`. */
@@ -163,11 +199,7 @@ int capture_wait(struct capture *capture, const int *descriptors, uint32_t count
 		.fd = mapping_events_descriptor(capture->mapping_events), .events = POLLIN};
 	if (poll(waited, count + 2, wait_length(capture, timeout_ms)) < 0)
 		memset(waited, 0, sizeof(waited));
-	session_consume(capture->session);
-	mapping_events_consume(capture->mapping_events);
-	if (targets_entered(capture->targets))
-		scope_take_others(capture->scope, capture->targets);
-	targets_poll(capture->targets);
+	capture_handle(capture);
 	if (capture->unwinder)
 		unwinder_poll(capture->unwinder);
 	for (i = 0; i < count; i++)
@@ -198,8 +230,10 @@ int capture_end(struct capture *capture, struct error *error)
 {
 	struct profile *profile = capture->profile;
 	uint64_t end_ns = clock_now_ns();
-	int result = session_finish(capture->session, error);
+	int result = finish_await(capture, error);
 
+	if (!result)
+		result = session_finish(capture->session, error);
 	if (result)
 		return result;
 	targets_finish(capture->targets);
@@ -222,6 +256,9 @@ int capture_end(struct capture *capture, struct error *error)
 
 void capture_close(struct capture *capture)
 {
+	struct error unused;
+
+	finish_await(capture, &unused);
 	mapping_events_free(capture->mapping_events);
 	targets_free(capture->targets);
 	unwinder_free(capture->unwinder);

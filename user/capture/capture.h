@@ -7,6 +7,7 @@
 #ifndef PYEBPF_CAPTURE_H
 #define PYEBPF_CAPTURE_H
 
+#include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -38,6 +39,10 @@ struct capture {
 	struct targets *targets;
 	struct mapping_events *mapping_events; /* NULL where processes do not come by themselves */
 	const struct scope *scope;
+	pthread_t preparer;            /* what capture_end() needs is loaded beside the recording */
+	bool preparing;
+	int prepare_result;
+	struct error prepare_error;
 	uint64_t opened_ns;
 	uint64_t start_ns; /* of the recording, CLOCK_MONOTONIC */
 };
@@ -55,7 +60,10 @@ int capture_take(struct capture *capture, struct error *error);
 /* Begins to record them. Returns 0 or -errno with a sentence. */
 int capture_begin(struct capture *capture, struct error *error);
 
-/* Makes the first unwind tables and loads what capture_end() needs. To follow capture_begin(). */
+/*
+ * Begins to load what capture_end() needs, which takes the kernel a tenth of a second, and makes the
+ * first unwind tables. To follow capture_begin(). Returns 0 or -errno with a sentence.
+ */
 int capture_prepare(struct capture *capture, struct error *error);
 
 /*

@@ -80,7 +80,7 @@ struct session {
 };
 
 /* The last complaint of libbpf or the kernel, for the error's sentence. */
-static char complaint[512];
+static _Thread_local char complaint[512];
 
 static __attribute__((format(printf, 2, 0))) int
 complaint_keep(enum libbpf_print_level level, const char *format, va_list arguments)

@@ -318,6 +318,7 @@ void target_drop(const struct target_world *world, struct target *target)
 	if (target->described)
 		recorder_leave_out(world->recorder, target->profile_process);
 	target->described = false;
+	target->dropped = true;
 }
 
 void target_finish(const struct target_world *world, struct target *target)

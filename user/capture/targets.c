@@ -6,6 +6,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <inttypes.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -69,7 +70,8 @@ static void target_remove(struct targets *targets, struct target *target)
 	if (target->described && !target->python && mode_is_optional(target->mode))
 		recorder_leave_out(targets->world.recorder, target->profile_process);
 	HASH_DEL(targets->all, target);
-	recorder_remove_process(targets->world.recorder, target->index);
+	if (!target->dropped) /* else there may be records on their way still */
+		recorder_remove_process(targets->world.recorder, target->index);
 	if (targets->world.unwinder)
 		unwinder_remove(targets->world.unwinder, target->process.pid);
 	target_release(target);
@@ -193,7 +195,7 @@ static void targets_handle(void *context, const struct process_record *record)
 			target_retry(targets, target, clock_now_ms());
 		break;
 	case RECORD_EXIT:
-		if (target && target->index == record->head.process)
+		if (target)
 			target_remove(targets, target);
 		break;
 	case RECORD_JOIN:
@@ -529,16 +531,22 @@ const struct process *targets_process(const struct targets *targets, uint32_t pr
 	return NULL;
 }
 
+/* One of which only events have told so far has not been opened. */
+static bool target_alive(const struct target *target)
+{
+	if (target->process.start_ticks)
+		return process_alive(&target->process);
+	return !kill(target->process.pid, 0) || errno == EPERM;
+}
+
 bool targets_alive(const struct targets *targets)
 {
 	const struct target *target;
 
 	if (targets->endless)
 		return true;
-	if (targets->world.flags)
-		return targets->all != NULL;
 	for (target = targets->all; target; target = target->hh.next)
-		if (process_alive(&target->process))
+		if (target_alive(target))
 			return true;
 	return false;
 }
