@@ -5,6 +5,7 @@ Owns which figures there are; how they are measured is in measure.py. Nothing he
 figures depend on the machine, and are written down in README.md beside this file.
 """
 import argparse
+import json
 import os
 import platform
 import signal
@@ -89,6 +90,49 @@ class Bench:
         table("A process that is not a target pays for a context switch",
               ["a switch and its work", "more with pyebpf (quartiles)"],
               [["%.0f ns" % whole, "%+.0f ns (%+.0f … %+.0f)" % (median, low, high)]])
+
+    # Many processes ------------------------------------------------------------------------------
+    def crowd_run(self, command, arguments, seconds):
+        """Starts a crowd, records, and returns (truth, report, costs)."""
+        output = os.path.join(self.directory, "crowd.pb.gz")
+        script = os.path.join(measure.HERE, "workloads", "crowd.py")
+        with subprocess.Popen([self.main.find(), script, *map(str, command)], text=True,
+                              stdin=subprocess.PIPE, stdout=subprocess.PIPE) as crowd:
+            assert crowd.stdout.readline() == "ready\n"
+            started = time.monotonic()
+            process = subprocess.Popen(
+                [harness.PYEBPF, "record", *(str(each).replace("PID", str(crowd.pid))
+                                             for each in arguments),
+                 "-d", str(seconds), "-o", output, "-q"], stderr=subprocess.DEVNULL)
+            harness.wait_for(lambda: harness.samples(process.pid), "the recording to start")
+            costs = {"start": time.monotonic() - started}
+            time.sleep(2)
+            first, at = measure.cpu_seconds(process.pid), time.monotonic()
+            time.sleep(seconds - 4)
+            costs["cpu"] = (measure.cpu_seconds(process.pid) - first) / (time.monotonic() - at)
+            process.wait()
+            costs["rss"] = harness.Recording(output).report["profiler"]["rss_bytes"]
+            crowd.stdin.close()
+            truth = json.loads(crowd.stdout.readline())
+        return truth, harness.Recording(output).report, costs
+
+    def many_processes(self):
+        truth, report, costs = self.crowd_run(["many", 500, 10], ["-a"], 10)
+        found = {process["pid"]: process for process in report["processes"]}
+        counted = [found[pid] for pid in truth if pid in found]
+        threads = sum(len(process["threads"]) for process in counted)
+        table("500 Python processes with 10 threads each, most idle: `record -a`",
+              ["processes found", "threads found", "sampling on after", "own CPU", "memory", "lost"],
+              [[len(counted), threads, "%.2f s" % costs["start"], "%.2f %%" % (100 * costs["cpu"]),
+                "%.0f MB" % (costs["rss"] / 1e6), losses(report)]])
+
+    def many_forks(self):
+        truth, report, costs = self.crowd_run(["forks", 1000, 20], ["-s", "-p", "PID"], 30)
+        table("Forks that end at once: `record -s`",
+              ["forks", "a second", "processes found", "own CPU", "memory", "lost"],
+              [[truth["forks"], "%.0f" % (truth["forks"] / truth["seconds"]),
+                len(report["processes"]) - 1, "%.2f %%" % (100 * costs["cpu"]),
+                "%.0f MB" % (costs["rss"] / 1e6), losses(report)]])
 
     def growing_memory(self):
         """With and without --memory: what it costs is the difference of the two."""
@@ -309,6 +353,11 @@ def memory(runs):
     return "%.1f MB" % (statistics.median(run["rss"] for run in runs) / 1e6)
 
 
+def losses(report):
+    lost = {reason: count for reason, count in report["lost"].items() if count}
+    return ", ".join("%d %s" % (count, reason) for reason, count in lost.items()) or "nothing"
+
+
 def heading(options):
     with open("/proc/cpuinfo") as file:
         model = next((line.split(":", 1)[1].strip() for line in file if "model name" in line), "?")
@@ -322,7 +371,8 @@ def main():
     parser.add_argument("--turns", type=int, default=7, help="times the profiler is attached")
     parser.add_argument("--seconds", type=int, default=3, help="length of each")
     parser.add_argument("--only", action="append", help="a part: cpu_bound, blocking, others, "
-                        "growing_memory, growth_time, bpf_time, native_time, native_tables, hook_time, start")
+                        "growing_memory, growth_time, many_processes, many_forks, bpf_time, native_time, "
+                        "native_tables, hook_time, start")
     options = parser.parse_args()
     if os.geteuid() != 0:
         sys.exit("the benchmarks need root, as recording does")
@@ -331,8 +381,8 @@ def main():
     with tempfile.TemporaryDirectory(prefix="pyebpf-bench-") as directory:
         bench = Bench(options, directory)
         parts = ["peers"] if options.peers else options.only or [
-            "cpu_bound", "blocking", "others", "growing_memory", "growth_time", "bpf_time",
-            "native_time", "native_tables", "hook_time", "start"]
+            "cpu_bound", "blocking", "others", "growing_memory", "growth_time", "many_processes",
+            "many_forks", "bpf_time", "native_time", "native_tables", "hook_time", "start"]
         with KernelStatistics("0"):  # each part that needs them switches them on
             for part in parts:
                 getattr(bench, part)()
