@@ -45,7 +45,8 @@ class Family:
     def check(self, count):
         assert len(self.members) == count
         assert self.recorded() >= 0.95 * self.burned(), self.recording.report["lost"]
-        assert self.recorded() <= 1.05 * self.burned() + 0.01
+        # Of some 500 samples; the kernel's clock misses none, but chance adds 2 percent and more.
+        assert self.recorded() <= 1.15 * self.burned() + 0.01
 
 
 def child(interpreter, inside, seconds=BURN, *arguments):

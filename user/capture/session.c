@@ -548,6 +548,7 @@ static int iterator_run(struct session *session, struct bpf_program *program)
 						 sizeof(records[0]));
 		memmove(bytes, bytes + used, have - used);
 		have -= used;
+		session_consume(session); /* thousands of threads' stacks would fill the ring */
 	}
 	if (count < 0)
 		error = -errno;
