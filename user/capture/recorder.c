@@ -31,6 +31,8 @@ struct process_number {
 	UT_hash_handle hh;
 };
 
+#define ENDED_KEPT 256
+
 struct recorder {
 	struct profile *profile;
 	struct estimates *estimates;
@@ -45,6 +47,12 @@ struct recorder {
 	recorder_sample_watcher *watch_sample;
 	recorder_thread_watcher *watch_thread;
 	void *watch_context;
+	/*
+	 * Processes that have ended, the oldest at ended_next; 0: none. The ledgers of their last
+	 * threads may come after the end: several CPUs tell of them at once.
+	 */
+	uint32_t ended[ENDED_KEPT];
+	uint32_t ended_next;
 	bool *left_out; /* by process of the profile; NULL: none */
 	uint32_t left_out_count;
 	int error; /* -ENOMEM: something could not be kept */
@@ -129,7 +137,7 @@ int recorder_add_process(struct recorder *recorder, const struct recorder_proces
 				 process->layout->line_format);
 }
 
-void recorder_remove_process(struct recorder *recorder, uint32_t index)
+static void process_forget(struct recorder *recorder, uint32_t index)
 {
 	struct process_number *number;
 
@@ -140,6 +148,15 @@ void recorder_remove_process(struct recorder *recorder, uint32_t index)
 	free(number);
 	codes_remove_process(recorder->stacks.codes, index);
 	code_loops_remove_process(recorder->loops, index);
+}
+
+void recorder_remove_process(struct recorder *recorder, uint32_t index)
+{
+	uint32_t *oldest = &recorder->ended[recorder->ended_next++ % ENDED_KEPT];
+
+	if (*oldest)
+		process_forget(recorder, *oldest);
+	*oldest = index;
 }
 
 void recorder_leave_out(struct recorder *recorder, uint32_t number)
