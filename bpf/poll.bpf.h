@@ -128,10 +128,9 @@ static long poll_walk_step(__u32 at, void *context)
 
 static __noinline int poll_set_read(subject_t subject, struct syscall *call, struct poll_set *set)
 {
-	struct descriptor_table table = descriptor_table_read(subject_task(subject));
+	struct set_walk walk = {.table = descriptor_table_read(subject_task(subject)), .set = set};
 	__u32 count = call->arguments[1] > POLL_LOOK_MAX ? POLL_LOOK_MAX : call->arguments[1];
 	__u32 bytes = count * sizeof(set->entries[0]);
-	struct set_walk walk = {.table = table, .set = set};
 
 	if (bytes > sizeof(set->entries) ||
 	    user_read(set->entries, bytes, call->arguments[0], subject))
@@ -175,9 +174,7 @@ static __noinline int select_set_read(subject_t subject, struct syscall *call, s
 	return 0;
 }
 
-/*
- * nodes[] holds the upper levels of the tree as a heap does: children of n at 2n + 1, 2n + 2.
- */
+/* nodes[] holds the upper levels of the tree as a heap does: children of n at 2n+1, 2n+2. */
 static long epoll_walk_step(__u32 at, void *context)
 {
 	struct set_walk *walk = context;

@@ -199,7 +199,7 @@ def check_steps(recording, stacks, steps, share):
 
 
 def is_cut(frames):
-    """Whether native frames are missing, which the stack says, and none that it has are wrong."""
+    """Whether native frames are missing and the stack says so: by a notice, or by having none."""
     native = [frame for frame in frames if frame.native]
     return not native or any(frame.notice for frame in native)
 

@@ -167,9 +167,8 @@ static int maps_configure(struct pyebpf *programs, const struct session_options 
 }
 
 static int programs_configure(struct pyebpf *programs, const struct session_options *options,
-			      const struct wait_hook *hook)
+			      const struct wait_hook *hook, uint32_t tracepoints)
 {
-	uint32_t tracepoints = optional_find();
 	struct bpf_program *program;
 
 	bpf_object__for_each_program(program, programs->obj)
@@ -205,14 +204,14 @@ static int message_sampler_set(const struct pyebpf *programs)
 
 /* Loads and attaches with this hook; on failure nothing stays. */
 static int programs_open(const struct session_options *options, const struct wait_hook *hook,
-			 struct pyebpf **programs)
+			 uint32_t tracepoints, struct pyebpf **programs)
 {
 	struct pyebpf *opened = pyebpf__open();
 	int error;
 
 	if (!opened)
 		return -errno;
-	error = programs_configure(opened, options, hook);
+	error = programs_configure(opened, options, hook, tracepoints);
 	if (!error)
 		error = pyebpf__load(opened);
 	if (!error)
@@ -277,10 +276,11 @@ static int program_open_late(const struct session *session, const char *name,
 /* Tries the hooks in turn; whether one works is not told by anything but loading and attaching. */
 static int programs_open_best(struct session *session, struct error *error)
 {
+	uint32_t tracepoints = optional_find();
 	int result = -ENOTSUP;
 
 	for (session->hook = 0; session->hook < WAIT_HOOK_COUNT; session->hook++) {
-		result = programs_open(&session->options, &wait_hooks[session->hook],
+		result = programs_open(&session->options, &wait_hooks[session->hook], tracepoints,
 				       &session->programs);
 		if (!result)
 			return 0;
@@ -734,7 +734,7 @@ int session_try_hook(const char *hook, struct error *error)
 		if (strcmp(wait_hooks[i].name, hook) != 0)
 			continue;
 		complaint[0] = 0;
-		result = programs_open(&options, &wait_hooks[i], &programs);
+		result = programs_open(&options, &wait_hooks[i], optional_find(), &programs);
 		if (result)
 			return error_set(error, result, "%s",
 					 complaint[0] ? complaint : strerror(-result));
