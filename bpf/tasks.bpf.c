@@ -102,16 +102,18 @@ int BPF_PROG(end_thread, struct task_struct *task)
 	struct process_config *process = process_find_known(task);
 	struct thread *thread = thread_find(task);
 	__u32 pid = task->tgid;
+	bool passed_over;
 
 	if (!process)
 		return 0;
-	if (thread) {
+	passed_over = process->flags & PROCESS_PASSED_OVER;
+	if (thread && !passed_over)
 		ledger_send(thread, task, process);
+	if (thread)
 		thread->mode = THREAD_CLOSED;
-	}
 	if (BPF_CORE_READ(task, signal, live.counter))
 		return 0;
-	if (!(process->flags & PROCESS_PASSED_OVER))
+	if (!passed_over)
 		process_send(task, PROCESS_RECORD_EVENT, RECORD_EXIT, process->index);
 	bpf_map_delete_elem(&processes, &pid);
 	bpf_map_delete_elem(&address_spaces, &pid);

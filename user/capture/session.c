@@ -365,12 +365,15 @@ int session_set_process(struct session *session, uint32_t pid, const struct proc
 				    sizeof(*config), BPF_ANY);
 }
 
-void session_pass_process(struct session *session, uint32_t pid)
+void session_pass_process(struct session *session, uint32_t pid, uint32_t index)
 {
 	const struct process_config config = {.flags = PROCESS_FOLLOW | PROCESS_PASSED_OVER};
+	struct process_config known = {0};
 
+	if (!session_get_process(session, pid, &known) && known.index != index)
+		return;
 	bpf_map__update_elem(session->programs->maps.processes, &pid, sizeof(pid), &config,
-			     sizeof(config), BPF_ANY);
+			     sizeof(config), known.index ? BPF_EXIST : BPF_NOEXIST);
 }
 
 int session_get_process(const struct session *session, uint32_t pid, struct process_config *config)

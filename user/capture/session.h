@@ -57,8 +57,12 @@ void session_close(struct session *session);
  */
 int session_set_process(struct session *session, uint32_t pid, const struct process_config *config);
 
-/* Has a process passed over from now on, with the ledgers of its threads, but not its children. */
-void session_pass_process(struct session *session, uint32_t pid);
+/*
+ * Has a process passed over from now on, with the ledgers of its threads, but not its children. Not
+ * if it is known by another index than this by now: it runs another program then. `index` 0: it is
+ * not known yet.
+ */
+void session_pass_process(struct session *session, uint32_t pid, uint32_t index);
 
 /* Reads what the kernel side has of a process. Returns 0, -ENOENT or another -errno. */
 int session_get_process(const struct session *session, uint32_t pid, struct process_config *config);

@@ -70,8 +70,7 @@ static void target_remove(struct targets *targets, struct target *target)
 	if (target->described && !target->python && mode_is_optional(target->mode))
 		recorder_leave_out(targets->world.recorder, target->profile_process);
 	HASH_DEL(targets->all, target);
-	if (!target->dropped) /* else there may be records on their way still */
-		recorder_remove_process(targets->world.recorder, target->index);
+	recorder_remove_process(targets->world.recorder, target->index);
 	if (targets->world.unwinder)
 		unwinder_remove(targets->world.unwinder, target->process.pid);
 	target_release(target);
@@ -105,20 +104,26 @@ static struct known_program *known_find(const struct targets *targets,
 	return known;
 }
 
-/* The process has been taken on by the kernel side, as a child of one that is known. */
+/*
+ * The process has been taken on by the kernel side, as a child of one that is known. One whose
+ * parent was passed over just when it forked is looked at for itself.
+ */
 static void event_fork(struct targets *targets, const struct process_record *record)
 {
 	struct target *parent = target_find(targets, (pid_t)record->parent), *target;
-	int error;
+	bool known = parent && parent->index == record->previous;
+	int64_t retry_ms = known ? parent->retry_ms : clock_now_ms();
+	int error = -ENOMEM;
 
-	if (!parent || parent->index != record->previous)
-		return;
 	target = target_append(targets, (pid_t)record->head.pid, record->head.process);
-	error = target ? target_fork(&targets->world, target, parent) : -ENOMEM;
+	if (target && known)
+		error = target_fork(&targets->world, target, parent);
+	else if (target)
+		error = target_exec(&targets->world, target);
 	if (error)
 		notices_add(targets->notices, (pid_t)record->head.pid, strerror(-error));
-	else if (parent->retry_ms)
-		target_retry(targets, target, parent->retry_ms);
+	else if (retry_ms)
+		target_retry(targets, target, retry_ms);
 }
 
 /* The kernel side has recorded the program from its first instruction on. */
@@ -333,7 +338,7 @@ static void target_pass(struct targets *targets, struct target *target, int erro
 		notices_add(targets->notices, pid, target->last.text);
 	target_remove(targets, target);
 	if (followed)
-		session_pass_process(targets->world.session, (uint32_t)pid);
+		session_pass_process(targets->world.session, (uint32_t)pid, 0);
 }
 
 int targets_add(struct targets *targets, pid_t pid, enum target_mode mode, struct error *error)
