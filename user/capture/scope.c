@@ -8,6 +8,8 @@
 
 #include "target/process_list.h"
 
+#define ROUNDS_MAX 4 /* a fork bomb would have one look for ever */
+
 int scope_open(struct scope *scope, struct error *error)
 {
 	scope->cgroup.fd = -1;
@@ -19,6 +21,11 @@ void scope_close(struct scope *scope)
 	if (scope->cgroup.path)
 		cgroup_close(&scope->cgroup);
 	scope->cgroup = (struct cgroup){.fd = -1};
+}
+
+bool scope_ended(const struct scope *scope)
+{
+	return scope->cgroup_path && cgroup_removed(&scope->cgroup);
 }
 
 bool scope_follows(const struct scope *scope)
@@ -105,7 +112,8 @@ static int cgroup_take(const struct scope *scope, struct targets *targets)
 	return result;
 }
 
-int scope_take_others(const struct scope *scope, struct targets *targets)
+/* One look at who is there. Returns how many are new, or -errno. */
+static int others_take(const struct scope *scope, struct targets *targets)
 {
 	int result = 0, taken = 0;
 	uint32_t i;
@@ -125,6 +133,18 @@ int scope_take_others(const struct scope *scope, struct targets *targets)
 	return result < 0 ? result : taken;
 }
 
+int scope_take_others(const struct scope *scope, struct targets *targets)
+{
+	int taken = 0, round, result = 1;
+
+	/* Those that were found may have forked before they were known to the kernel side. */
+	for (round = 0; round < ROUNDS_MAX && result > 0; round++) {
+		result = others_take(scope, targets);
+		taken += result;
+	}
+	return result < 0 ? result : taken;
+}
+
 int scope_take(const struct scope *scope, struct targets *targets, struct error *error)
 {
 	int result = 0;
@@ -135,7 +155,7 @@ int scope_take(const struct scope *scope, struct targets *targets, struct error 
 		result = named_take(scope, targets, error);
 	if (result)
 		return result;
-	result = scope_take_others(scope, targets);
+	result = others_take(scope, targets);
 	if (result < 0)
 		return error_set(error, result, "cannot list processes: %s", strerror(-result));
 	return 0;

@@ -3,6 +3,12 @@
  * Owns which processes a capture is of, as its user named them: some, with their descendants or
  * without, a cgroup, or the whole host; and finding those that run already. Leaves those that begin
  * later to the kernel side (bpf/follow.bpf.h), and what is done with each to targets.h.
+ *
+ * Once in it, a process is recorded to its end, wherever it goes: a child whose parent has ended is
+ * still a descendant, and one that is moved out of the cgroup goes on being recorded, so that its
+ * times still add up. But what it starts from then on is not in the cgroup, and not recorded, nor is
+ * the next program that it runs itself. A cgroup is the directory that was opened: removed and made
+ * again, it is another.
  */
 #ifndef PYEBPF_SCOPE_H
 #define PYEBPF_SCOPE_H
@@ -30,6 +36,9 @@ struct scope {
 /* Finds the cgroup, if one is named. To be closed also after an error, which cgroup_open() has. */
 int scope_open(struct scope *scope, struct error *error);
 void scope_close(struct scope *scope);
+
+/* Whether nothing can come into it any more: its cgroup was removed. */
+bool scope_ended(const struct scope *scope);
 
 /* Whether processes come into it by themselves, and by what. */
 bool scope_follows(const struct scope *scope);

@@ -314,7 +314,7 @@ int target_program(const struct target *target, struct program_config *config)
 
 void target_drop(const struct target_world *world, struct target *target)
 {
-	session_pass_process(world->session, (uint32_t)target->process.pid);
+	session_pass_process(world->session, (uint32_t)target->process.pid, target->index);
 	if (target->described)
 		recorder_leave_out(world->recorder, target->profile_process);
 	target->described = false;

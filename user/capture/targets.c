@@ -165,8 +165,9 @@ static void event_exec(struct targets *targets, const struct process_record *rec
 	pid_t pid = (pid_t)record->head.pid;
 	struct target *target = target_find(targets, pid);
 
-	if (target && record->passed_over) {
-		target_remove(targets, target);
+	if (record->passed_over) {
+		if (target)
+			target_remove(targets, target);
 		return;
 	}
 	if (!target && targets->world.flags)
@@ -276,11 +277,22 @@ int targets_begin(struct targets *targets, struct error *error)
 	return 0;
 }
 
-/* Has the kernel side know what is known of a target now. */
+/*
+ * Has the kernel side know what is known of a target now. Not where it has taken the process on
+ * itself meanwhile, or with another program: of that an event tells, which is on its way.
+ */
 static int target_tell(struct targets *targets, struct target *target)
 {
+	struct process_config known;
+
 	if (!targets->begun)
 		return 0;
+	if (!session_get_process(targets->world.session, (uint32_t)target->process.pid, &known)) {
+		if (!(known.flags & PROCESS_PASSED_OVER) && known.index != target->index)
+			return 0;
+		if (!(known.flags & PROCESS_FOLLOW)) /* it has left the cgroup */
+			target->config.flags &= ~(uint32_t)PROCESS_FOLLOW;
+	}
 	return session_set_process(targets->world.session, (uint32_t)target->process.pid,
 				   &target->config);
 }
@@ -327,13 +339,14 @@ static int target_await(struct targets *targets, struct target *target)
 static void target_pass(struct targets *targets, struct target *target, int error)
 {
 	pid_t pid = target->process.pid;
+	uint32_t index = target->index;
 	bool followed = target->mode == TARGET_MAY_BE_FOLLOWED && error != -ESRCH;
 
 	if (mode_is_optional(target->mode) && (error == -ENOTSUP || error == -EPROTO))
 		notices_add(targets->notices, pid, target->last.text);
 	target_remove(targets, target);
 	if (followed)
-		session_pass_process(targets->world.session, (uint32_t)pid);
+		session_pass_process(targets->world.session, (uint32_t)pid, index);
 }
 
 int targets_add(struct targets *targets, pid_t pid, enum target_mode mode, struct error *error)
@@ -380,7 +393,7 @@ void targets_notice_python(struct targets *targets, pid_t pid)
 		return;
 	}
 	/* One that is recorded is told of by an event, which is on its way. */
-	if (known.flags & PROCESS_PASSED_OVER)
+	if (known.flags & PROCESS_PASSED_OVER && known.flags & PROCESS_FOLLOW)
 		targets_add(targets, pid, TARGET_MAY_BE_FOLLOWED, &error);
 }
 
