@@ -14,10 +14,12 @@ int enroll_threads(struct bpf_iter__task *context)
 {
 	struct task_struct *task = context->task;
 	__u32 mode = THREAD_BLOCKED;
+	struct thread *thread;
 
 	if (!task || !process_find(task))
 		return 0;
-	if (bpf_task_storage_get(&threads, task, 0, 0))
+	thread = bpf_task_storage_get(&threads, task, 0, 0);
+	if (thread && thread->mode != THREAD_NEW)
 		return 0;
 	if (task->on_cpu)
 		mode = THREAD_RUNNING;

@@ -89,7 +89,7 @@ int BPF_PROG(change_program, struct task_struct *task)
 	process->index = index_next();
 	if (other && (process->flags & PROCESS_FOLLOWED || process_has_left(process))) {
 		if (thread)
-			thread->mode = THREAD_CLOSED;
+			thread->mode = THREAD_NEW; /* it may be taken on again */
 		process->flags |= PROCESS_PASSED_OVER;
 	} else {
 		program_begin(task, thread, process, program);
@@ -126,7 +126,8 @@ int BPF_PROG(end_thread, struct task_struct *task)
  * cgroup is recorded.
  */
 SEC("tp_btf/cgroup_attach_task")
-int BPF_PROG(move_process, struct cgroup *to, const char *path, struct task_struct *task, bool whole)
+int BPF_PROG(move_process, struct cgroup *to, const char *path, struct task_struct *task,
+	     bool whole)
 {
 	if (!following || !cgroup_is_of_hierarchy(to))
 		return 0;

@@ -23,6 +23,17 @@ void scope_close(struct scope *scope)
 	scope->cgroup = (struct cgroup){.fd = -1};
 }
 
+bool scope_is_empty(const struct scope *scope)
+{
+	pid_t *pids;
+	size_t count;
+
+	if (!scope->cgroup_path || cgroup_pids(&scope->cgroup, &pids, &count))
+		return false;
+	free(pids);
+	return !count;
+}
+
 bool scope_ended(const struct scope *scope)
 {
 	return scope->cgroup_path && cgroup_removed(&scope->cgroup);

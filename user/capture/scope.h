@@ -37,6 +37,9 @@ struct scope {
 int scope_open(struct scope *scope, struct error *error);
 void scope_close(struct scope *scope);
 
+/* Whether it is a cgroup without any process now. */
+bool scope_is_empty(const struct scope *scope);
+
 /* Whether nothing can come into it any more: its cgroup was removed. */
 bool scope_ended(const struct scope *scope);
 

@@ -246,6 +246,16 @@ static void progress_show(struct recording *recording)
 	recording->progress_shown = true;
 }
 
+/* What would else look like a command that hangs. */
+static void waiting_say(const struct recording *recording)
+{
+	if (recording->scope.cgroup_path && !recording->arguments->quiet &&
+	    scope_is_empty(&recording->scope))
+		fprintf(stderr,
+			"pyebpf record: there is no process in the cgroup yet; those that join it "
+			"are recorded\n");
+}
+
 static void progress_clear(struct recording *recording)
 {
 	if (recording->progress_shown)
@@ -355,6 +365,7 @@ static int recording_make(struct recording *recording, int argc, char **argv, st
 		result = recording_begin(recording, error);
 	if (result)
 		return result;
+	waiting_say(recording);
 	progress_show(recording);
 	recording_run(recording);
 	progress_clear(recording);

@@ -21,15 +21,15 @@
 #include "python/text.h"
 #include "target/process.h"
 
-#define MOUNTS_TEXT_MAX (16 << 20) /* bytes of a mountinfo file */
-#define MAGIC_UNIFIED   0x63677270 /* CGROUP2_SUPER_MAGIC of linux/magic.h */
-#define MAGIC_VERSION_1 0x0027e0eb /* CGROUP_SUPER_MAGIC */
-#define HANDLE_KERNFS   0xfe       /* FILEID_KERNFS of linux/exportfs.h: 8 bytes, the id */
+#define MOUNTS_TEXT_MAX (16 << 20)  /* bytes of a mountinfo file */
+#define MAGIC_UNIFIED   0x63677270  /* CGROUP2_SUPER_MAGIC of linux/magic.h */
+#define MAGIC_VERSION_1 0x0027e0eb  /* CGROUP_SUPER_MAGIC */
+#define HANDLE_KERNFS   0xfe        /* FILEID_KERNFS of linux/exportfs.h: 8 bytes, the id */
 #define OWN_TEXT_MAX    (128 << 10) /* bytes of /proc/self/cgroup */
-#define DIRECTORIES_MAX (1 << 20)  /* below one cgroup; the kernel's numbers end before */
-#define PIDS_TEXT_MAX   (64 << 20) /* bytes of a cgroup.procs */
-#define KNOWN_MAX       65536      /* cgroups whose names are kept */
-#define WALK_PAUSE_MS   1000       /* between two searches through a whole hierarchy */
+#define DIRECTORIES_MAX (1 << 20)   /* below one cgroup; the kernel's numbers end before */
+#define PIDS_TEXT_MAX   (64 << 20)  /* bytes of a cgroup.procs */
+#define KNOWN_MAX       65536       /* cgroups whose names are kept */
+#define WALK_PAUSE_MS   1000        /* between two searches through a whole hierarchy */
 
 /* A file handle of a cgroup, see name_to_handle_at(2). */
 struct kernfs_handle {

@@ -1,0 +1,310 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Which processes a recording is of: cgroups of both versions with what enters and leaves them,
+descendants, several processes; and what is said where that makes no sense."""
+import contextlib
+import os
+import shlex
+import signal
+import subprocess
+import time
+
+import pytest
+
+import cgroups
+import conftest
+import harness
+from members import Member, burned, check_absent, check_burned, ledger
+
+RATE = 999
+# A cgroup is entered between two questions for the CPU time: what writing and asking takes.
+ASKING = 0.02
+STARTED = 15  # programs in the scene
+
+
+def hierarchy_enter(stack, hierarchy):
+    try:
+        return stack.enter_context(hierarchy)
+    except OSError as error:
+        conftest.missing("no %s hierarchy: %s" % (hierarchy, error), True)
+
+
+@pytest.fixture(scope="module", params=[cgroups.VERSION_2, cgroups.VERSION_1], ids=repr)
+def hierarchy(request, machine):
+    with contextlib.ExitStack() as stack:
+        yield hierarchy_enter(stack, request.param)
+
+
+class Scene:
+    """Members by name, what they said, and the recording of the cgroup `outer`."""
+
+    def __init__(self, hierarchy, python, stack):
+        self.hierarchy, self.python, self.stack = hierarchy, python, stack
+        self.outer = hierarchy.make("outer")
+        self.inner = hierarchy.make("outer/in/ner")
+        self.sibling = hierarchy.make("outer2")
+        self.members, self.said = {}, {}
+
+    def member(self, name, cgroup=None, **options):
+        member = self.stack.enter_context(Member(self.python.command("member.py"), **options))
+        self.members[name] = member
+        if cgroup:
+            cgroups.enter(cgroup, member.pid)
+        return member
+
+    def record(self, act):
+        path = harness.output_path("cgroup-%s" % self.hierarchy)
+        with harness.Recorder("--cgroup", self.outer, "-r", RATE, "-o", path) as recorder:
+            recorder.wait_started()
+            act()
+            recorder.process.send_signal(signal.SIGINT)
+            done = recorder.wait()
+        assert done.returncode == 0, done.stderr
+        self.recording = harness.Recording(path, done=done)
+
+    # What happens while it is recorded.
+
+    def stay(self):
+        for name in "there", "nested", "sibling":
+            self.said[name] = self.members[name].burn("inside")
+
+    def join(self):
+        member = self.members["joining"]
+        self.said["before"] = member.burn("outside", 0.1)
+        cgroups.enter(self.outer, member.pid)
+        self.said["joined"] = member.burn("inside")
+        self.said["joined_child"] = member.tell("fork", "inside", 0.1)
+        cgroups.enter(self.inner, member.pid)  # deeper is inside too
+        self.said["deeper"] = member.burn("inside")
+
+    def join_late(self):
+        """Only to be in it: what it does is nothing but to wait."""
+        member = self.members["late"]
+        before = member.cpu()
+        cgroups.enter(self.inner, member.pid)
+        self.said["late"] = {"before": before, "at": member.cpu(), **member.burn("inside")}
+
+    def enter_and_run(self):
+        """A shell without Python goes there and then runs one."""
+        command = "echo $$ > %s/cgroup.procs && exec %s" % (
+            shlex.quote(self.outer), shlex.join(self.python.command("member.py")))
+        member = self.stack.enter_context(Member(["sh", "-c", command]))
+        self.members["shell"], self.said["shell"] = member, member.burn("inside")
+
+    def leave(self):
+        member = self.members["leaving"]
+        self.said["stays"] = member.burn("inside", 0.1)
+        cgroups.enter(self.sibling, member.pid)
+        self.said["left"] = member.burn("departed")
+        self.said["left_child"] = member.tell("fork", "departed", 0.1)
+        self.said["left_program"] = member.tell("spawn", "departed", 0.1)
+
+    def leave_and_run(self):
+        member = self.members["runner"]
+        cgroups.enter(self.sibling, member.pid)
+        member.tell("run")
+        self.said["ran_outside"] = member.burn("departed", 0.1)
+        cgroups.enter(self.outer, member.pid)
+        self.said["returned"] = member.burn("inside")
+        member.tell("run")
+        self.said["ran_inside"] = member.burn("inside")
+
+    def start_others(self):
+        member = self.members["there"]
+        self.said["fork"] = member.tell("fork", "inside", 0.1)
+        self.said["program"] = member.tell("spawn", "inside", 0.1)
+        self.said["daemon"] = member.tell("daemon", "inside", 0.1)
+
+    def bear(self):
+        """Children that are put into another cgroup at their birth."""
+        self.said["born"] = self.members["sibling"].tell("born", "inside", 0.2, self.inner)
+        self.said["born_away"] = self.members["there"].tell("born", "outside", 0.1, self.sibling)
+
+
+@pytest.fixture(scope="module")
+def scene(hierarchy, python):
+    with contextlib.ExitStack() as stack:
+        scene = Scene(hierarchy, python, stack)
+        for name, cgroup in {"there": scene.outer, "nested": scene.inner, "joining": None,
+                             "late": None, "leaving": scene.outer, "runner": scene.inner,
+                             "sibling": scene.sibling, "elsewhere": None}.items():
+            scene.member(name, cgroup)
+
+        def act():
+            scene.stay()
+            scene.members["elsewhere"].burn("outside", 0.1)
+            scene.join()
+            scene.join_late()
+            scene.enter_and_run()
+            scene.leave()
+            scene.leave_and_run()
+            scene.start_others()
+            if hierarchy is cgroups.VERSION_2:
+                scene.bear()
+
+        scene.record(act)
+        yield scene
+
+
+def test_members(scene):
+    """In the cgroup from the start, and below it."""
+    for name in "there", "nested":
+        check_burned(scene.recording, scene.said[name], "inside")
+
+
+def test_others_are_absent(scene):
+    """One whose cgroup's name only begins alike, and one in none."""
+    for name in "sibling", "elsewhere":
+        check_absent(scene.recording, scene.members[name].pid)
+
+
+def test_what_members_start(scene):
+    for name in "fork", "program", "daemon":
+        check_burned(scene.recording, scene.said[name], "inside")
+
+
+def test_joining(scene):
+    both = dict(scene.said["joined"])
+    both["burned"] += scene.said["deeper"]["burned"]
+    check_burned(scene.recording, both, "inside")
+    assert burned(scene.recording, scene.said["before"], "outside") == 0
+    check_burned(scene.recording, scene.said["joined_child"], "inside")
+
+
+def test_joining_is_exact(scene):
+    """What it ran before is not in its ledger, all that it ran since is, but for the milliseconds
+    that pyebpf takes to look at it."""
+    said = scene.said["late"]
+    recorded = ledger(scene.recording, said["pid"])
+    assert recorded <= said["cpu"] - said["before"] + ASKING
+    assert recorded >= 0.95 * said["burned"] - ASKING
+
+
+def test_running_after_joining(scene):
+    """From its first instruction on: the shell is followed once it is there."""
+    said = scene.said["shell"]
+    check_burned(scene.recording, said, "inside")
+    assert ledger(scene.recording, said["pid"]) >= 0.95 * said["cpu"]
+
+
+def test_leaving(scene):
+    """A process that leaves is recorded on; what it starts then is not."""
+    check_burned(scene.recording, scene.said["stays"], "inside")
+    check_burned(scene.recording, scene.said["left"], "departed")
+    for name in "left_child", "left_program":
+        check_absent(scene.recording, scene.said[name]["pid"])
+
+
+def test_running_after_leaving(scene):
+    """Nor is the next program that it runs; but once it is back, all is."""
+    assert burned(scene.recording, scene.said["ran_outside"], "departed") == 0
+    both = dict(scene.said["returned"])
+    both["burned"] += scene.said["ran_inside"]["burned"]
+    check_burned(scene.recording, both, "inside")
+
+
+def test_birth_in_a_cgroup(scene):
+    assert ("born" in scene.said) == (scene.hierarchy is cgroups.VERSION_2)
+    if "born" in scene.said:
+        check_burned(scene.recording, scene.said["born"], "inside")
+        check_absent(scene.recording, scene.said["born_away"]["pid"])
+
+
+def test_labels_and_losses(scene):
+    recording = scene.recording
+    lost = recording.lost()
+    # Samples of an interpreter that has no thread yet, or none any more: of some milliseconds each.
+    assert lost.pop("thread_state", 0) <= STARTED
+    assert not lost
+    processes = {process["pid"]: process for process in recording.report["processes"]}
+    for name, directory in {"there": scene.outer, "nested": scene.inner}.items():
+        process = processes[scene.members[name].pid]
+        assert process["cgroup"] == scene.hierarchy.path(directory)
+        assert process["command"] == "member.py"
+
+
+def record_cgroup(path, name, act, *arguments):
+    """Records a cgroup while act() runs, to its end; returns the recording."""
+    output = harness.output_path("cgroup-" + name)
+    with harness.Recorder("--cgroup", path, "-r", RATE, "-o", output, *arguments) as recorder:
+        recorder.wait_started()
+        act()
+        done = recorder.wait()
+    assert done.returncode == 0, done.stderr
+    return harness.Recording(output, done=done)
+
+
+def test_empty_until_one_joins_and_ended_by_its_removal(hierarchy, python):
+    """By its path in the hierarchy, as /proc/PID/cgroup has it; with and without the slash."""
+    for number, slash in enumerate(["/", ""]):
+        directory = hierarchy.make("empty%d" % number)
+        with Member(python.command("member.py")) as member:
+            def act():
+                cgroups.enter(directory, member.pid)
+                member.burn("inside", 0.1)
+                member.stop()
+                cgroups.remove(directory)
+
+            recording = record_cgroup(slash + hierarchy.path(directory).lstrip("/"),
+                                      "empty-%s" % hierarchy, act)
+            assert "no process in the cgroup yet" in recording.done.stderr
+            assert "no CPython interpreter" not in recording.done.stderr
+            check_burned(recording, member.said[-1], "inside")
+
+
+def test_the_hierarchy_with_processes(python, machine):
+    """A path that both hierarchies have: what counts is where the processes are."""
+    with contextlib.ExitStack() as stack:
+        new, old = (hierarchy_enter(stack, each)
+                    for each in (cgroups.Hierarchy("v2", "-t", "cgroup2", top="both"),
+                                 cgroups.Hierarchy("v1", "-t", "cgroup", "-o",
+                                                   "none,name=pyebpf_both", top="both")))
+        directory = old.make("both")
+        assert old.path(directory) == new.path(new.make("both"))
+        member = stack.enter_context(Member(python.command("member.py")))
+        cgroups.enter(directory, member.pid)
+
+        def act():
+            member.burn("inside", 0.1)
+            member.stop()
+
+        recording = record_cgroup(old.path(directory), "both", act, "-d", "1")
+        check_burned(recording, member.said[-1], "inside")
+
+
+def test_nobody_came(hierarchy):
+    done = harness.run("record", "--cgroup", hierarchy.make("nobody"), "-d", "0.3", "-o",
+                       harness.output_path("nobody"))
+    assert done.returncode == 0
+    assert "no CPython interpreter was found" in done.stderr
+
+
+@pytest.mark.parametrize("path, says", [
+    ("/tmp", "/tmp is no cgroup: "),
+    ("/no/such/cgroup", "cannot open the cgroup /no/such/cgroup: No such file or directory"),
+    ("no/such/cgroup", "cannot open the cgroup no/such/cgroup: No such file or directory"),
+    ("", "\"\" is no cgroup"),
+    ("TOP/cgroup.procs", "Not a directory"),
+    ("TOP/../../..", "is no cgroup"),
+])
+def test_what_is_no_cgroup(hierarchy, path, says):
+    path = path.replace("TOP", hierarchy.top)
+    for command in ["record", "-d", "1"], ["top", "-b", "-c", "1"]:
+        done = harness.run(*command, "--cgroup", path)
+        assert done.returncode == 1
+        assert says in done.stderr and done.stderr.startswith("pyebpf %s: " % command[0])
+
+
+def test_top_of_a_cgroup(hierarchy, python):
+    directory = hierarchy.make("top")
+    with Member(python.command("member.py")) as member, \
+            Member(python.command("member.py")) as other:
+        cgroups.enter(directory, member.pid)
+        member.process.stdin.write(b"burn inside 2\n")
+        other.process.stdin.write(b"burn outside 2\n")
+        member.process.stdin.flush()
+        other.process.stdin.flush()
+        done = harness.run("top", "-b", "-c", "1", "-i", "1", "--cgroup", directory)
+        assert done.returncode == 0, done.stderr
+        assert "inside" in done.stdout and "outside" not in done.stdout
+        member.listen()
+        other.listen()
