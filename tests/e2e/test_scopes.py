@@ -308,3 +308,171 @@ def test_top_of_a_cgroup(hierarchy, python):
         assert "inside" in done.stdout and "outside" not in done.stdout
         member.listen()
         other.listen()
+
+
+# Descendants.
+
+class Shell:
+    """A shell that runs what it is told to: no Python, but the parent of some."""
+
+    def __init__(self, stack):
+        self.process = subprocess.Popen(["sh"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self.pid = self.process.pid
+        stack.callback(self.end)
+
+    def run(self, command):
+        """Waits until it has ended."""
+        self.process.stdin.write(("%s\necho done\n" % command).encode())
+        self.process.stdin.flush()
+        assert self.process.stdout.readline() == b"done\n"
+
+    def member(self, python, stack):
+        """Becomes the parent of a member, and no more than that."""
+        return stack.enter_context(Member(["sh", "-c", shlex.join(
+            python.command("member.py")) + "; :"]))
+
+    def end(self):
+        self.process.stdin.close()
+        self.process.wait(20)
+        self.process.stdout.close()
+
+
+def burst(python, directory, seconds=0.1):
+    return shlex.join(python.command("family.py", directory, str(seconds)))
+
+
+def test_descendants_of_a_shell(core_interpreter):
+    """The shell has a Python already, which is in its own session later, forks, and leaves
+    processes that are nobody's children."""
+    path = harness.output_path("descendants-%s" % core_interpreter.name)
+    command = shlex.join(core_interpreter.command("member.py"))
+    with Member(["sh", "-c", command + "; :"]) as member, \
+            harness.Recorder("-s", "-p", member.process.pid, "-r", RATE, "-o", path) as recorder:
+        assert member.pid != member.process.pid
+        recorder.wait_started()
+        said = [member.burn("inside")]
+        said += [member.tell(way, "inside", 0.1) for way in ("fork", "spawn", "daemon")]
+        member.stop()
+        done = recorder.wait()
+    assert done.returncode == 0, done.stderr
+    recording = harness.Recording(path, done=done)
+    for each in said:
+        check_burned(recording, each, "inside")
+    # And the daemon's parent, which only forked; not the shell.
+    others = {process["pid"] for process in recording.report["processes"]} - \
+        {each["pid"] for each in said}
+    assert len(others) == 1 and member.process.pid not in others
+
+
+def test_waits_for_the_first_child(python):
+    """What is named has no Python, nor has it a child: it is not over before the shell is."""
+    path = harness.output_path("first-child")
+    outside, inside = python.share("first-child")
+    with contextlib.ExitStack() as stack:
+        shell = Shell(stack)
+        recorder = stack.enter_context(harness.Recorder("-s", "-p", shell.pid, "-r", RATE, "-o",
+                                                        path))
+        recorder.wait_started()
+        time.sleep(0.3)  # longer than it takes to look whether it is over
+        assert recorder.process.poll() is None
+        for _ in range(3):
+            shell.run(burst(python, inside))
+        shell.end()
+        done = recorder.wait()
+    assert done.returncode == 0, done.stderr
+    recording = harness.Recording(path, done=done)
+    assert len(os.listdir(outside)) == 3
+    assert {process["command"] for process in recording.report["processes"]} == {"family.py"}
+    assert recording.function("burn")["self"]["running"] >= 0.95 * 0.3
+
+
+def test_several_processes(python):
+    """Each once, however often it is named, and nobody else; with -s wherever it stands."""
+    path = harness.output_path("several")
+    with contextlib.ExitStack() as stack:
+        one, two, other = (stack.enter_context(Member(python.command("member.py")))
+                           for _ in range(3))
+        recorder = stack.enter_context(harness.Recorder(
+            "-p", one.pid, "-s", "-p", two.pid, "-p", one.pid, "-r", RATE, "-o", path))
+        recorder.wait_started()
+        other.burn("outside")
+        said = [one.burn("inside"), two.burn("inside"), two.tell("fork", "inside", 0.1)]
+        one.stop()
+        said.append(two.burn("departed", 0.1))  # goes on with one less
+        two.stop()
+        done = recorder.wait()
+    assert done.returncode == 0, done.stderr
+    recording = harness.Recording(path, done=done)
+    for each, place in zip(said, ["inside"] * 3 + ["departed"]):
+        check_burned(recording, each, place)
+    check_absent(recording, other.pid)
+    pids = [process["pid"] for process in recording.report["processes"]]
+    assert len(pids) == len(set(pids)) == 3
+
+
+def gone():
+    """The PID of a process that has ended."""
+    process = subprocess.Popen(["true"])
+    process.wait()
+    return process.pid
+
+
+@pytest.mark.parametrize("more", [[], ["-s"]], ids=["alone", "descendants"])
+def test_a_process_that_is_not_there(python, more):
+    """Among others that are: an error, since what it named would be missing."""
+    with Member(python.command("member.py")) as member:
+        zombie = subprocess.Popen(["true"])
+        harness.wait_for(lambda: " Z " in open("/proc/%d/stat" % zombie.pid).read(), "a zombie")
+        for pid in gone(), zombie.pid, 4194304:
+            for command in ["record"], ["top", "-b", "-c", "1"]:
+                done = harness.run(*command, "-p", member.pid, "-p", pid, *more)
+                assert done.returncode == 1
+                assert "cannot attach to %d: " % pid in done.stderr, done.stderr
+        zombie.wait()
+
+
+def test_threads_and_the_kernel_have_no_descendants(interpreter_with_thread):
+    """A thread's id is a mistake that would record nothing."""
+    tid, pid = interpreter_with_thread
+    done = harness.run("record", "-s", "-p", tid, "-d", "1")
+    assert done.returncode == 1, done.stderr
+    assert "%d is a thread of process %d" % (tid, pid) in done.stderr, done.stderr
+    done = harness.run("record", "-s", "-p", "2", "-d", "1")
+    assert done.returncode == 1 and "cannot attach to 2: " in done.stderr, done.stderr
+
+
+@pytest.fixture
+def interpreter_with_thread(python):
+    code = "import threading, time\nthreading.Thread(target=time.sleep, args=(60,), " \
+           "daemon=True).start()\nprint('ready', flush=True)\ntime.sleep(60)"
+    with harness.Workload([python.find(), "-c", code]) as workload:
+        yield max(map(int, os.listdir("/proc/%d/task" % workload.pid))), workload.pid
+
+
+NOT_TOGETHER = "not several"
+HAVE_ANYWAY = "-s goes with"
+
+
+@pytest.mark.parametrize("arguments, says", [
+    ([], "which process?"),
+    (["-s"], "which process?"),
+    (["-p", "1", "-a"], NOT_TOGETHER),
+    (["-a", "--cgroup", "/"], NOT_TOGETHER),
+    (["-p", "1", "--cgroup", "/"], NOT_TOGETHER),
+    (["-a", "-s"], HAVE_ANYWAY),
+    (["--cgroup", "/", "-s"], HAVE_ANYWAY),
+    (["-p", "0"], "the process id"),
+    (["-p", "-1"], "the process id"),
+    (["-p", "x"], "the process id"),
+    (["-p", "4294967297"], "the process id"),
+], ids=str)
+def test_what_makes_no_sense(arguments, says):
+    for command in "record", "top":
+        done = harness.run(command, *arguments)
+        assert done.returncode == 2 and says in done.stderr, done.stderr
+
+
+@pytest.mark.parametrize("arguments", [["-p", "1"], ["-a"], ["--cgroup", "/"]], ids=str)
+def test_a_command_is_recorded_alone(arguments):
+    done = harness.run("record", *arguments, "--", "true")
+    assert done.returncode == 2 and NOT_TOGETHER in done.stderr, done.stderr

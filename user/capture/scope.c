@@ -34,11 +34,6 @@ bool scope_is_empty(const struct scope *scope)
 	return !count;
 }
 
-bool scope_ended(const struct scope *scope)
-{
-	return scope->cgroup_path && cgroup_removed(&scope->cgroup);
-}
-
 bool scope_follows(const struct scope *scope)
 {
 	return scope->host || scope->descendants || scope->cgroup_path;
@@ -59,8 +54,8 @@ static int named_take(const struct scope *scope, struct targets *targets, struct
 
 	for (i = 0; i < scope->pid_count; i++) {
 		result = targets_add(targets, scope->pids[i], mode, error);
-		if (result != -ESRCH && scope->descendants)
-			result = 0; /* its children count, be it what it may */
+		if (scope->descendants && result != -ESRCH && result != -EINVAL)
+			result = 0; /* its children count, whatever process it is */
 		if (result && !scope->lenient)
 			return result;
 		taken += !result;
@@ -154,6 +149,28 @@ int scope_take_others(const struct scope *scope, struct targets *targets)
 		taken += result;
 	}
 	return result < 0 ? result : taken;
+}
+
+/* Whether one of those whose descendants count still runs, be it a Python or not. */
+static bool ancestor_lives(const struct scope *scope, const struct targets *targets)
+{
+	uint32_t i;
+
+	if (scope->starting && targets_follows(targets, scope->starting))
+		return true;
+	for (i = 0; i < scope->pid_count; i++)
+		if (targets_follows(targets, scope->pids[i]))
+			return true;
+	return false;
+}
+
+bool scope_ended(const struct scope *scope, const struct targets *targets)
+{
+	if (scope->cgroup_path)
+		return cgroup_removed(&scope->cgroup);
+	if (targets_alive(targets))
+		return false;
+	return !scope->descendants || !ancestor_lives(scope, targets);
 }
 
 int scope_take(const struct scope *scope, struct targets *targets, struct error *error)

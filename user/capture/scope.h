@@ -40,9 +40,6 @@ void scope_close(struct scope *scope);
 /* Whether it is a cgroup without any process now. */
 bool scope_is_empty(const struct scope *scope);
 
-/* Whether nothing can come into it any more: its cgroup was removed. */
-bool scope_ended(const struct scope *scope);
-
 /* Whether processes come into it by themselves, and by what. */
 bool scope_follows(const struct scope *scope);
 enum follow_scope scope_kind(const struct scope *scope);
@@ -58,5 +55,11 @@ int scope_take(const struct scope *scope, struct targets *targets, struct error 
  * targets_entered() says so. Returns how many, or -errno.
  */
 int scope_take_others(const struct scope *scope, struct targets *targets);
+
+/*
+ * Whether it is over: all recorded processes have ended, with `descendants` those that were named
+ * too, or the cgroup was removed. The host is never over.
+ */
+bool scope_ended(const struct scope *scope, const struct targets *targets);
 
 #endif

@@ -376,6 +376,14 @@ bool targets_has(const struct targets *targets, pid_t pid)
 	return target_find(targets, pid) != NULL;
 }
 
+bool targets_follows(const struct targets *targets, pid_t pid)
+{
+	struct process_config known;
+
+	/* The kernel side forgets processes that end. */
+	return !session_get_process(targets->world.session, (uint32_t)pid, &known);
+}
+
 void targets_notice_python(struct targets *targets, pid_t pid)
 {
 	struct target *target = target_find(targets, pid);

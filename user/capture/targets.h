@@ -76,7 +76,10 @@ int targets_poll_timeout(const struct targets *targets);
 const struct process *targets_process(const struct targets *targets, uint32_t process,
 				      const struct process_config **config);
 
-/* Whether one of the processes still runs. */
+/* Whether the process runs and is recorded, or only its children are. */
+bool targets_follows(const struct targets *targets, pid_t pid);
+
+/* Whether one of the recorded processes still runs, or more can come of themselves. */
 bool targets_alive(const struct targets *targets);
 
 /* What went wrong with processes on the way, one sentence each (ending in a newline), or "". */

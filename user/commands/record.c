@@ -285,7 +285,7 @@ static void recording_run(struct recording *recording)
 
 	while (!end_ns || clock_now_ns() < end_ns) {
 		if (capture_wait(capture, &recording->signals, 1, drain_timeout(end_ns)) >= 0 ||
-		    !targets_alive(capture->targets) || scope_ended(&recording->scope))
+		    scope_ended(&recording->scope, capture->targets))
 			return;
 		if (clock_now_ns() >= progress_ns) {
 			progress_show(recording);

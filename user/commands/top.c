@@ -344,7 +344,7 @@ static int look_if_due(struct top *top, uint64_t *due_ns, bool *changed, struct 
 
 	if (top->ended)
 		return 0;
-	alive = targets_alive(top->watch.capture.targets) > 0;
+	alive = !scope_ended(&top->watch.scope, top->watch.capture.targets);
 	if (alive && (!due || (top->settings.paused && !watch_is_full(&top->watch))))
 		return 0;
 	*due_ns = *due_ns + interval > now ? *due_ns + interval : now + interval;
