@@ -18,6 +18,10 @@ from members import Member, burned, check_absent, check_burned, ledger
 RATE = 999
 # A cgroup is entered between two questions for the CPU time: what writing and asking takes.
 ASKING = 0.02
+# Of one that enters with Python, some milliseconds until pyebpf has looked at it: all of them its
+# own, if the machine has a CPU for pyebpf at once.
+LOOKING = 0.1
+ENTERED = 0.6
 STARTED = 15  # programs in the scene
 
 
@@ -165,18 +169,17 @@ def test_what_members_start(scene):
 def test_joining(scene):
     both = dict(scene.said["joined"])
     both["burned"] += scene.said["deeper"]["burned"]
-    check_burned(scene.recording, both, "inside")
+    check_burned(scene.recording, both, "inside", ENTERED)
     assert burned(scene.recording, scene.said["before"], "outside") == 0
     check_burned(scene.recording, scene.said["joined_child"], "inside")
 
 
 def test_joining_is_exact(scene):
-    """What it ran before is not in its ledger, all that it ran since is, but for the milliseconds
-    that pyebpf takes to look at it."""
+    """What it ran before is not in its ledger, and all that it ran since is."""
     said = scene.said["late"]
     recorded = ledger(scene.recording, said["pid"])
     assert recorded <= said["cpu"] - said["before"] + ASKING
-    assert recorded >= 0.95 * said["burned"] - ASKING
+    assert recorded >= said["burned"] - LOOKING
 
 
 def test_running_after_joining(scene):
@@ -199,7 +202,7 @@ def test_running_after_leaving(scene):
     assert burned(scene.recording, scene.said["ran_outside"], "departed") == 0
     both = dict(scene.said["returned"])
     both["burned"] += scene.said["ran_inside"]["burned"]
-    check_burned(scene.recording, both, "inside")
+    check_burned(scene.recording, both, "inside", ENTERED)
 
 
 def test_birth_in_a_cgroup(scene):
@@ -240,7 +243,7 @@ def test_empty_until_one_joins_and_ended_by_its_removal(hierarchy, python):
         with Member(python.command("member.py")) as member:
             def act():
                 cgroups.enter(directory, member.pid)
-                member.burn("inside", 0.1)
+                member.burn("inside", 0.3)
                 member.stop()
                 cgroups.remove(directory)
 
@@ -248,7 +251,7 @@ def test_empty_until_one_joins_and_ended_by_its_removal(hierarchy, python):
                                       "empty-%s" % hierarchy, act)
             assert "no process in the cgroup yet" in recording.done.stderr
             assert "no CPython interpreter" not in recording.done.stderr
-            check_burned(recording, member.said[-1], "inside")
+            check_burned(recording, member.said[-1], "inside", ENTERED)
 
 
 def test_the_hierarchy_with_processes(python, machine):
