@@ -4,6 +4,7 @@ descendants, several processes; and what is said where that makes no sense."""
 import contextlib
 import json
 import os
+import re
 import shlex
 import signal
 import subprocess
@@ -226,12 +227,14 @@ def test_labels_and_losses(scene):
         assert process["command"] == "member.py"
 
 
-def record_cgroup(path, name, act, *arguments):
-    """Records a cgroup while act() runs, to its end; returns the recording."""
+def record_cgroup(path, name, act, ends=True):
+    """Records a cgroup while act() runs, and until it ends if it does by itself."""
     output = harness.output_path("cgroup-" + name)
-    with harness.Recorder("--cgroup", path, "-r", RATE, "-o", output, *arguments) as recorder:
+    with harness.Recorder("--cgroup", path, "-r", RATE, "-o", output) as recorder:
         recorder.wait_started()
         act()
+        if not ends:
+            recorder.process.send_signal(signal.SIGINT)
         done = recorder.wait()
     assert done.returncode == 0, done.stderr
     return harness.Recording(output, done=done)
@@ -271,7 +274,7 @@ def test_the_hierarchy_with_processes(python, machine):
             member.burn("inside", 0.1)
             member.stop()
 
-        recording = record_cgroup(old.path(directory), "both", act, "-d", "1")
+        recording = record_cgroup(old.path(directory), "both", act, ends=False)
         check_burned(recording, member.said[-1], "inside")
 
 
@@ -487,3 +490,73 @@ def test_what_makes_no_sense(arguments, says):
 def test_a_command_is_recorded_alone(arguments):
     done = harness.run("record", *arguments, "--", "true")
     assert done.returncode == 2 and NOT_TOGETHER in done.stderr, done.stderr
+
+
+# Labels.
+
+ID = "0123456789abcdef" * 4
+OTHER = "fedcba9876543210" * 4
+POD = "0a1b2c3d-1111-2222-3333-444455556666"
+POD_ = POD.replace("-", "_")
+CONTAINERS = {  # cgroup: container
+    "docker/" + ID: ID,
+    "system.slice/docker-%s.scope" % OTHER: OTHER,
+    "kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod%s.slice/cri-containerd-%s.scope"
+    % (POD_, ID): ID,
+    "kubepods/besteffort/pod%s/%s" % (POD, OTHER): OTHER,
+    "kubepods/pod" + POD: POD,
+    "machine.slice/libpod-%s.scope/container" % ID: ID,
+    "lxc.payload.web-1/system.slice/cron.service": "web-1",
+    "machine.slice/machine-my\\x2dbox.scope/payload": "my-box",
+    "machine.slice/systemd-nspawn@nest.service/payload": "nest",
+    "system.slice/nginx.service": None,
+}
+
+
+@pytest.fixture(scope="module")
+def contained(hierarchy, python):
+    """Members by their cgroups, each with a child of its own program; and their recording."""
+    with contextlib.ExitStack() as stack:
+        said = {}
+
+        def act():
+            for name, member in members.items():
+                said[name] = [member.burn("inside", 0.05), member.tell("fork", "inside", 0.05),
+                              member.tell("spawn", "inside", 0.05)]
+                member.stop()
+
+        members = {}
+        for name in CONTAINERS:
+            members[name] = stack.enter_context(Member(python.command("member.py")))
+            cgroups.enter(hierarchy.make("labels/" + name), members[name].pid)
+        recording = record_cgroup(hierarchy.make("labels"), "labels-%s" % hierarchy, act,
+                                  ends=False)
+        yield recording, said
+
+
+@pytest.mark.parametrize("name", CONTAINERS)
+def test_containers(hierarchy, contained, name):
+    recording, said = contained
+    pids = {each["pid"] for each in said[name]}
+    processes = [each for each in recording.report["processes"] if each["pid"] in pids]
+    assert len({each["pid"] for each in processes}) == 3
+    path = hierarchy.path(hierarchy.make("labels/" + name))
+    for process in processes:
+        assert process["cgroup"] == path
+        assert process.get("container") == CONTAINERS[name]
+    samples = [sample for sample in recording.profile.samples if sample.labels["pid"] in pids]
+    assert samples
+    for sample in samples:
+        assert sample.labels["cgroup"] == path
+        assert sample.labels.get("container") == CONTAINERS[name]
+
+
+def test_containers_in_the_report(contained):
+    """By the first digits of an id, or the name."""
+    recording, said = contained
+    text = harness.run("report", recording.path).stdout
+    of = {each["pid"]: CONTAINERS[name] for name in CONTAINERS for each in said[name]}
+    shown = re.findall(r"\(pid (\d+), container ([^)]+)\)", text)
+    assert len(shown) >= 3, text
+    for pid, container in shown:
+        assert of[int(pid)].startswith(container.rstrip("…")), text
