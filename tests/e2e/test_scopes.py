@@ -8,6 +8,7 @@ import re
 import shlex
 import signal
 import subprocess
+import tempfile
 import time
 
 import pytest
@@ -475,7 +476,9 @@ HAVE_ANYWAY = "-s goes with"
     (["-p", "1", "--cgroup", "/"], NOT_TOGETHER),
     (["-a", "-s"], HAVE_ANYWAY),
     (["--cgroup", "/", "-s"], HAVE_ANYWAY),
+    (["--cgroup", "/a", "--cgroup", "/b"], "one cgroup at a time"),
     (["-p", "0"], "the process id"),
+    (["4242"], "-p"),
     (["-p", "-1"], "the process id"),
     (["-p", "x"], "the process id"),
     (["-p", "4294967297"], "the process id"),
@@ -484,6 +487,19 @@ def test_what_makes_no_sense(arguments, says):
     for command in "record", "top":
         done = harness.run(command, *arguments)
         assert done.returncode == 2 and says in done.stderr, done.stderr
+
+
+def test_the_shell_that_runs_pyebpf(python):
+    """pyebpf is a descendant then, and passed over as what has no Python."""
+    path = harness.output_path("own-shell")
+    with tempfile.TemporaryDirectory() as directory:
+        command = "%s & %s record -s -p $$ -d 1 -r %d -o %s; wait" % (
+            burst(python, directory, 0.5), harness.PYEBPF, RATE, path)
+        done = subprocess.run(["sh", "-c", command], stdin=subprocess.DEVNULL, timeout=60,
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert done.returncode == 0 and not done.stderr, done.stderr
+    recording = harness.Recording(path)
+    assert {process["command"] for process in recording.report["processes"]} == {"family.py"}
 
 
 @pytest.mark.parametrize("arguments", [["-p", "1"], ["-a"], ["--cgroup", "/"]], ids=str)
