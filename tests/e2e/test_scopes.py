@@ -259,6 +259,60 @@ def test_empty_until_one_joins_and_ended_by_its_removal(hierarchy, python):
             check_burned(recording, member.said[-1], "inside", ENTERED)
 
 
+@pytest.mark.parametrize("known", [True, False], ids=["known", "new"])
+def test_put_there_by_a_manager(hierarchy, python, known):
+    """Each is in the cgroup from before its exec on, and is gone after 50 ms. At first pyebpf may
+    have to look at what they run; that is so if none of the cgroup runs it yet."""
+    directory = hierarchy.make("managed")
+    with Member(python.command("member.py")) as manager, \
+            Member(python.command("member.py")) as member:
+        if known:
+            cgroups.enter(directory, member.pid)
+        said = []
+
+        def act():
+            said.extend(manager.tell("put", "inside", 0.05, directory, 20))
+            member.stop()
+
+        recording = record_cgroup(directory, "managed-%s" % hierarchy, act, ends=False)
+    check_absent(recording, manager.pid)
+    late = 0 if known else 1
+    for each in said[late:]:
+        # The ledger of all that it ran but its way there, which it was the manager's child.
+        assert ledger(recording, each["pid"]) >= each["burned"], each
+    whole = {"burned": sum(each["burned"] for each in said[late:])}
+    seconds = sum(sample.seconds for sample in recording.running()
+                  if sample.labels["pid"] in {each["pid"] for each in said[late:]} and
+                  any(frame.name == "inside" for frame in sample.python))
+    assert 0.95 * whole["burned"] <= seconds <= 1.1 * whole["burned"] + 0.01, recording.lost()
+
+
+def test_each_version(core_interpreter):
+    with contextlib.ExitStack() as stack:
+        hierarchy = hierarchy_enter(stack, cgroups.Hierarchy("v2", "-t", "cgroup2",
+                                                             top="versions"))
+        directory, outside = hierarchy.make("here"), hierarchy.make("there")
+        there, joining, leaving = (stack.enter_context(
+            Member(core_interpreter.command("member.py"))) for _ in range(3))
+        for member in there, leaving:
+            cgroups.enter(directory, member.pid)
+        said = {}
+
+        def act():
+            cgroups.enter(directory, joining.pid)
+            cgroups.enter(outside, leaving.pid)
+            for way in "burn", "fork", "spawn":
+                said[way] = there.tell(way, "inside", 0.1)
+            said["joining"] = joining.burn("inside", 0.3)
+            said["joining_child"] = joining.tell("spawn", "inside", 0.1)
+            said["left_child"] = leaving.tell("fork", "departed", 0.1)
+
+        recording = record_cgroup(directory, "version-%s" % core_interpreter, act, ends=False)
+    check_absent(recording, said.pop("left_child")["pid"])
+    for name, each in said.items():
+        check_burned(recording, each, "inside", ENTERED if name == "joining" else 0.8)
+
+
 def test_the_hierarchy_with_processes(python, machine):
     """A path that both hierarchies have: what counts is where the processes are."""
     with contextlib.ExitStack() as stack:
