@@ -18,15 +18,22 @@ class Hierarchy:
         return self.name
 
     def __enter__(self):
-        self.point = tempfile.mkdtemp(prefix="pyebpf-cgroups-")
+        self.mount()
         self.top = os.path.join(self.point, self.directory)
+        os.mkdir(self.top)
+        return self
+
+    def mount(self):
+        self.point = tempfile.mkdtemp(prefix="pyebpf-cgroups-")
         done = subprocess.run(["mount", *self.arguments, "none", self.point],
                               stderr=subprocess.PIPE, text=True)
         if done.returncode:
             os.rmdir(self.point)
             raise OSError(done.stderr)
-        os.mkdir(self.top)
-        return self
+
+    def unmount(self):
+        subprocess.run(["umount", self.point], check=True)
+        os.rmdir(self.point)
 
     def make(self, path):
         """The directory of a cgroup below this test's own."""
@@ -41,8 +48,23 @@ class Hierarchy:
     def __exit__(self, *_):
         for directory, _, _ in os.walk(self.top, topdown=False):
             remove(directory)
-        subprocess.run(["umount", self.point], check=True)
-        os.rmdir(self.point)
+        self.unmount()
+
+
+class OfMachine(Hierarchy):
+    """One of version 1 that the machine has mounted, by one of its controllers."""
+
+    def mount(self):
+        with open("/proc/self/mountinfo") as file:
+            for line in file:
+                fields, tail = (part.split() for part in line.split(" - "))
+                if tail[0] == "cgroup" and self.name in tail[2].split(","):
+                    self.point = fields[4]
+                    return
+        raise OSError("not mounted")
+
+    def unmount(self):
+        pass
 
 
 VERSION_2 = Hierarchy("v2", "-t", "cgroup2")

@@ -313,6 +313,28 @@ def test_each_version(core_interpreter):
         check_burned(recording, each, "inside", ENTERED if name == "joining" else 0.8)
 
 
+@pytest.mark.parametrize("controller", ["cpu", "pids", "name=systemd"])
+def test_controllers_of_version_1(python, controller):
+    with contextlib.ExitStack() as stack:
+        try:
+            hierarchy = stack.enter_context(cgroups.OfMachine(controller))
+        except OSError as error:
+            pytest.skip("no hierarchy of version 1 with %s: %s" % (controller, error))
+        directory = hierarchy.make("here")
+        member, other = (stack.enter_context(Member(python.command("member.py")))
+                         for _ in range(2))
+
+        def act():
+            cgroups.enter(directory, member.pid)
+            other.tell("spawn", "outside", 0.1)
+            member.tell("spawn", "inside", 0.1)
+
+        recording = record_cgroup(directory, "controller-%s" % controller, act, ends=False)
+    assert {process["pid"] for process in recording.report["processes"]} == \
+        {said["pid"] for said in member.said}
+    check_burned(recording, member.said[-1], "inside")
+
+
 def test_the_hierarchy_with_processes(python, machine):
     """A path that both hierarchies have: what counts is where the processes are."""
     with contextlib.ExitStack() as stack:

@@ -134,7 +134,7 @@ static void capture_handle(struct capture *capture)
 {
 	session_consume(capture->session);
 	mapping_events_consume(capture->mapping_events);
-	if (targets_entered(capture->targets))
+	if (targets_take_entered(capture->targets))
 		scope_take_others(capture->scope, capture->targets);
 	targets_poll(capture->targets);
 }

@@ -52,7 +52,7 @@ int scope_take(const struct scope *scope, struct targets *targets, struct error 
 
 /*
  * Takes on those that came into it unseen: between scope_take() and targets_begin(), or when
- * targets_entered() says so. Returns how many, or -errno.
+ * targets_take_entered() says so. Returns how many, or -errno.
  */
 int scope_take_others(const struct scope *scope, struct targets *targets);
 

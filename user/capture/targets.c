@@ -18,6 +18,7 @@
 #define START_WAIT_MS 2000 /* for an interpreter that is being started */
 #define RETRY_MS      5    /* while an interpreter is being started */
 #define LATE_RETRY_MS 250  /* for a program that may load one later */
+#define ENTERED_MAX   256
 
 /* A program that followed processes have run, and that is an interpreter itself. */
 struct known_program {
@@ -35,10 +36,11 @@ struct targets {
 	uint32_t next_index;
 	int64_t retry_ms; /* the earliest of all targets'; 0: none */
 	bool begun;
-	bool host;       /* every process of the host is in question */
-	bool endless;    /* processes can come after all have ended */
-	bool entered;    /* see targets_entered() */
-	bool unenrolled; /* processes were taken on whose threads are not recorded yet */
+	bool host;                  /* every process of the host is in question */
+	bool endless;               /* processes can come after all have ended */
+	pid_t entered[ENTERED_MAX]; /* the cgroup, and were not looked at yet */
+	uint32_t entered_count;     /* more than fit: so many that each is to be looked for */
+	bool unenrolled;            /* processes were taken on whose threads are not recorded yet */
 	struct notices *notices;
 };
 
@@ -176,6 +178,14 @@ static void event_exec(struct targets *targets, const struct process_record *rec
 		target_change(targets, target, record);
 }
 
+static void event_join(struct targets *targets, pid_t pid)
+{
+	if (targets->entered_count < ENTERED_MAX)
+		targets->entered[targets->entered_count] = pid;
+	if (targets->entered_count <= ENTERED_MAX)
+		targets->entered_count++;
+}
+
 /* Something has befallen a process. */
 static void targets_handle(void *context, const struct process_record *record)
 {
@@ -200,7 +210,7 @@ static void targets_handle(void *context, const struct process_record *record)
 			target_remove(targets, target);
 		break;
 	case RECORD_JOIN:
-		targets->entered = true;
+		event_join(targets, (pid_t)record->head.pid);
 		break;
 	}
 }
@@ -290,8 +300,9 @@ static int target_tell(struct targets *targets, struct target *target)
 	if (!session_get_process(targets->world.session, (uint32_t)target->process.pid, &known)) {
 		if (!(known.flags & PROCESS_PASSED_OVER) && known.index != target->index)
 			return 0;
-		if (!(known.flags & PROCESS_FOLLOW)) /* it has left the cgroup */
-			target->config.flags &= ~(uint32_t)PROCESS_FOLLOW;
+		/* It may have left the cgroup, or be there again. */
+		target->config.flags &= ~(uint32_t)PROCESS_FOLLOW;
+		target->config.flags |= known.flags & PROCESS_FOLLOW;
 	}
 	return session_set_process(targets->world.session, (uint32_t)target->process.pid,
 				   &target->config);
@@ -405,12 +416,18 @@ void targets_notice_python(struct targets *targets, pid_t pid)
 		targets_add(targets, pid, TARGET_MAY_BE_FOLLOWED, &error);
 }
 
-bool targets_entered(struct targets *targets)
+bool targets_take_entered(struct targets *targets)
 {
-	bool entered = targets->entered;
+	uint32_t i, count = targets->entered_count;
+	bool others = count > ENTERED_MAX;
+	struct error error;
 
-	targets->entered = false;
-	return entered;
+	for (i = 0; i < count && i < ENTERED_MAX; i++)
+		if (!target_find(targets, targets->entered[i]))
+			others |= !targets_add(targets, targets->entered[i], TARGET_MAY_BE_FOLLOWED,
+					       &error);
+	targets->entered_count = 0;
+	return others;
 }
 
 /* What the next process of the same program is to begin with. */

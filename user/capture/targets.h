@@ -45,8 +45,11 @@ bool targets_has(const struct targets *targets, pid_t pid);
 /* The process has mapped a file that may be a Python: it is looked at, whether known or not. */
 void targets_notice_python(struct targets *targets, pid_t pid);
 
-/* Whether processes have entered some cgroup since this was asked last. */
-bool targets_entered(struct targets *targets);
+/*
+ * Takes on the processes that have entered the recorded cgroup since this was asked last. Returns
+ * whether there may be others to be looked for: children that a Python had before it was known.
+ */
+bool targets_take_entered(struct targets *targets);
 
 /*
  * Has the kernel side know the processes that were taken on: threads that begin from now on are
