@@ -32,8 +32,8 @@ struct session_options {
 	bool memory; /* sample the growth of resident memory */
 	bool many;   /* make room for PROCESSES_MANY processes at a time, else for PROCESSES_FEW */
 	enum follow_scope follow;
-	uint64_t cgroup; /* with FOLLOW_CGROUP: its id (v2), and its depth below the root */
-	uint32_t cgroup_level;
+	uint64_t cgroup; /* with FOLLOW_CGROUP: its id, and the number of its hierarchy */
+	uint32_t hierarchy;
 	/*
 	 * Put no probe into processes, which changes an instruction and a counter of their memory,
 	 * and count no messages. The functions that would do so return -EPERM.
@@ -59,8 +59,7 @@ int session_set_process(struct session *session, uint32_t pid, const struct proc
 
 /*
  * Has a process passed over from now on, with the ledgers of its threads, but not its children. Not
- * if it is known by another index than this by now: it runs another program then. `index` 0: it is
- * not known yet.
+ * if it is known under another index than this one: it runs another program by now.
  */
 void session_pass_process(struct session *session, uint32_t pid, uint32_t index);
 

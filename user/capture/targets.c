@@ -18,6 +18,7 @@
 #define START_WAIT_MS 2000 /* for an interpreter that is being started */
 #define RETRY_MS      5    /* while an interpreter is being started */
 #define LATE_RETRY_MS 250  /* for a program that may load one later */
+#define ENTERED_MAX   256
 
 /* A program that followed processes have run, and that is an interpreter itself. */
 struct known_program {
@@ -35,10 +36,11 @@ struct targets {
 	uint32_t next_index;
 	int64_t retry_ms; /* the earliest of all targets'; 0: none */
 	bool begun;
-	bool host;       /* every process of the host is in question */
-	bool endless;    /* processes can come after all have ended */
-	bool entered;    /* see targets_entered() */
-	bool unenrolled; /* processes were taken on whose threads are not recorded yet */
+	bool host;                  /* every process of the host is in question */
+	bool endless;               /* processes can come after all have ended */
+	pid_t entered[ENTERED_MAX]; /* the cgroup, and were not looked at yet */
+	uint32_t entered_count;     /* more than fit: so many that each is to be looked for */
+	bool unenrolled;            /* processes were taken on whose threads are not recorded yet */
 	struct notices *notices;
 };
 
@@ -170,14 +172,23 @@ static void event_exec(struct targets *targets, const struct process_record *rec
 	pid_t pid = (pid_t)record->head.pid;
 	struct target *target = target_find(targets, pid);
 
-	if (target && record->passed_over) {
-		target_remove(targets, target);
+	if (record->passed_over) {
+		if (target)
+			target_remove(targets, target);
 		return;
 	}
 	if (!target && targets->world.flags)
 		target = target_append(targets, pid, record->head.process);
 	if (target)
 		target_change(targets, target, record);
+}
+
+static void event_join(struct targets *targets, pid_t pid)
+{
+	if (targets->entered_count < ENTERED_MAX)
+		targets->entered[targets->entered_count] = pid;
+	if (targets->entered_count <= ENTERED_MAX)
+		targets->entered_count++;
 }
 
 /* Something has befallen a process. */
@@ -204,7 +215,7 @@ static void targets_handle(void *context, const struct process_record *record)
 			target_remove(targets, target);
 		break;
 	case RECORD_JOIN:
-		targets->entered = true;
+		event_join(targets, (pid_t)record->head.pid);
 		break;
 	}
 }
@@ -281,11 +292,23 @@ int targets_begin(struct targets *targets, struct error *error)
 	return 0;
 }
 
-/* Has the kernel side know what is known of a target now. */
+/*
+ * Has the kernel side know what is known of a target now. Not where it has taken the process on
+ * itself meanwhile, or with another program: of that an event tells, which is on its way.
+ */
 static int target_tell(struct targets *targets, struct target *target)
 {
+	struct process_config known;
+
 	if (!targets->begun)
 		return 0;
+	if (!session_get_process(targets->world.session, (uint32_t)target->process.pid, &known)) {
+		if (!(known.flags & PROCESS_PASSED_OVER) && known.index != target->index)
+			return 0;
+		/* It may have left the cgroup, or be there again. */
+		target->config.flags &= ~(uint32_t)PROCESS_FOLLOW;
+		target->config.flags |= known.flags & PROCESS_FOLLOW;
+	}
 	return session_set_process(targets->world.session, (uint32_t)target->process.pid,
 				   &target->config);
 }
@@ -332,13 +355,14 @@ static int target_await(struct targets *targets, struct target *target)
 static void target_pass(struct targets *targets, struct target *target, int error)
 {
 	pid_t pid = target->process.pid;
+	uint32_t index = target->index;
 	bool followed = target->mode == TARGET_MAY_BE_FOLLOWED && error != -ESRCH;
 
 	if (mode_is_optional(target->mode) && (error == -ENOTSUP || error == -EPROTO))
 		notices_add(targets->notices, pid, target->last.text);
 	target_remove(targets, target);
 	if (followed)
-		session_pass_process(targets->world.session, (uint32_t)pid, 0);
+		session_pass_process(targets->world.session, (uint32_t)pid, index);
 }
 
 int targets_add(struct targets *targets, pid_t pid, enum target_mode mode, struct error *error)
@@ -368,6 +392,14 @@ bool targets_has(const struct targets *targets, pid_t pid)
 	return target_find(targets, pid) != NULL;
 }
 
+bool targets_follows(const struct targets *targets, pid_t pid)
+{
+	struct process_config known;
+
+	/* The kernel side forgets processes that end. */
+	return !session_get_process(targets->world.session, (uint32_t)pid, &known);
+}
+
 void targets_notice_python(struct targets *targets, pid_t pid)
 {
 	struct target *target = target_find(targets, pid);
@@ -385,16 +417,22 @@ void targets_notice_python(struct targets *targets, pid_t pid)
 		return;
 	}
 	/* One that is recorded is told of by an event, which is on its way. */
-	if (known.flags & PROCESS_PASSED_OVER)
+	if (known.flags & PROCESS_PASSED_OVER && known.flags & PROCESS_FOLLOW)
 		targets_add(targets, pid, TARGET_MAY_BE_FOLLOWED, &error);
 }
 
-bool targets_entered(struct targets *targets)
+bool targets_take_entered(struct targets *targets)
 {
-	bool entered = targets->entered;
+	uint32_t i, count = targets->entered_count;
+	bool others = count > ENTERED_MAX;
+	struct error error;
 
-	targets->entered = false;
-	return entered;
+	for (i = 0; i < count && i < ENTERED_MAX; i++)
+		if (!target_find(targets, targets->entered[i]))
+			others |= !targets_add(targets, targets->entered[i], TARGET_MAY_BE_FOLLOWED,
+					       &error);
+	targets->entered_count = 0;
+	return others;
 }
 
 /* What the next process of the same program is to begin with. */

@@ -61,12 +61,15 @@ struct top {
 enum { OPTION_VIEW = 256, OPTION_SORT, OPTION_IDLE, OPTION_FILTER, OPTION_CGROUP };
 
 static const struct argp_option options[] = {
-	{"pid", 'p', "PID", 0, "Watch this process; may be given several times", 0},
+	{"pid", 'p', "PID", 0, "Watch this Python process; may be given several times", 0},
 	{"all", 'a', NULL, 0, "Watch every Python process of the host, also those that begin later",
 	 0},
-	{"subprocesses", 's', NULL, 0, "Watch the processes that those of -p have started, too", 0},
+	{"subprocesses", 's', NULL, 0,
+	 "Watch also what those of -p, which need not be Python then, have started and start", 0},
 	{"cgroup", OPTION_CGROUP, "PATH", 0,
-	 "Watch the Python processes of this cgroup, of those below it, and all that join", 0},
+	 "Watch the Python processes in a cgroup and below it, also those that join later. PATH is "
+	 "its directory, or what /proc/PID/cgroup says",
+	 0},
 	{"interval", 'i', "SECONDS", 0, "Refresh every SECONDS; default 1", 0},
 	{"rate", 'r', "HZ", 0, "Samples per second of running and of waiting threads; default 99",
 	 0},
@@ -154,6 +157,8 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
 		arguments->scope.descendants = true;
 		break;
 	case OPTION_CGROUP:
+		if (arguments->scope.cgroup_path)
+			argp_error(state, "one cgroup at a time: give the one above both");
 		arguments->scope.cgroup_path = text;
 		break;
 	case 'i':
@@ -186,7 +191,7 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
 static const struct argp argp = {
 	.options = options,
 	.parser = parse_option,
-	.args_doc = "-p PID",
+	.args_doc = "-p PID\n-a\n--cgroup PATH",
 	.doc = "Shows what running processes do, function by function, and goes on doing so, without "
 	       "stopping or changing them. The key ? tells of the other keys.",
 };
@@ -344,7 +349,7 @@ static int look_if_due(struct top *top, uint64_t *due_ns, bool *changed, struct 
 
 	if (top->ended)
 		return 0;
-	alive = targets_alive(top->watch.capture.targets) > 0;
+	alive = !scope_ended(&top->watch.scope, top->watch.capture.targets);
 	if (alive && (!due || (top->settings.paused && !watch_is_full(&top->watch))))
 		return 0;
 	*due_ns = *due_ns + interval > now ? *due_ns + interval : now + interval;

@@ -135,22 +135,22 @@ static int stat_read(pid_t pid, struct process_stat *stat)
 	return error;
 }
 
-/* Whether `pid` is a process' own id and not that of one of its other threads. */
-static bool is_thread_group(pid_t pid)
+/* The process that a thread belongs to, which is `pid` itself if it is a process' own id. */
+static pid_t thread_group(pid_t pid)
 {
 	char path[64], *text;
 	const char *line;
-	bool result;
 	size_t size;
 	int group;
 
 	snprintf(path, sizeof(path), "/proc/%d/status", pid);
 	if (file_read_whole(path, 1 << 20, &text, &size))
-		return true; /* whoever asks next will say what is wrong */
+		return pid; /* whoever asks next will say what is wrong */
 	line = strstr(text, "\nTgid:");
-	result = !line || sscanf(line, "\nTgid: %d", &group) != 1 || group == pid;
+	if (!line || sscanf(line, "\nTgid: %d", &group) != 1)
+		group = pid;
 	free(text);
-	return result;
+	return group;
 }
 
 /* Whether this process may look into the memory of `pid`: 0, -EACCES, or -ESRCH. */
@@ -179,13 +179,15 @@ static int pid_missing(pid_t pid, struct error *error)
 
 static int kind_check(pid_t pid, const struct process_stat *stat, struct error *error)
 {
+	pid_t group = thread_group(pid);
+
 	if (stat->flags & FLAG_KERNEL_THREAD)
 		return error_set(error, -EINVAL, "%d is a kernel thread, not a process", pid);
 	if (stat->state == 'Z' || stat->state == 'X')
 		return error_set(error, -ESRCH, "process %d has ended (it is a zombie)", pid);
-	if (!is_thread_group(pid))
-		return error_set(error, -EINVAL,
-				 "%d is the id of a thread: give that of its process", pid);
+	if (group != pid)
+		return error_set(error, -EINVAL, "%d is a thread of process %d: give that", pid,
+				 group);
 	return 0;
 }
 
