@@ -20,7 +20,7 @@ import pytest
 import environments
 import harness
 from interpreters import WORKLOADS
-from programs import Program, cpu_clock, facts_left
+from programs import Program, cpu_clock, facts_left, wait_recording
 
 RATE = 499
 DELAY = 0.020
@@ -119,7 +119,7 @@ class Served:
         arguments = {"-a": ["-a"], "-s": ["-s", "-p", server.process.pid]}[scope]
         path = harness.output_path("%s%s" % (name, scope))
         with harness.Recorder(*arguments, "-r", RATE, "-o", path) as recorder:
-            recorder.wait_started()
+            wait_recording(recorder)
             self.before = {pid: cpu_clock(pid) for pid in server.workers()}
             if more:
                 more()
@@ -182,7 +182,7 @@ def test_gunicorn_workers_are_all_there(gunicorn):
     assert len(gunicorn.before) == 2 and len(gunicorn.ended) >= 3, "workers came and went"
     for pid in (gunicorn.master, *gunicorn.programs):
         program = Program(gunicorn.recording, pid)
-        assert program.command == "gunicorn prefork"
+        assert program.commands == ["gunicorn prefork"]
         assert all(each["python"].startswith("CPython 3.11") for each in program.entries)
 
 
@@ -216,7 +216,7 @@ def uwsgi(request, machine, backend):
 def test_uwsgi_is_named(uwsgi):
     assert len(uwsgi.programs) == 2
     for program in uwsgi.programs.values():
-        assert program.command == "uwsgi prefork:application"
+        assert program.commands == ["uwsgi prefork:application"]
         assert all(each["python"].startswith("CPython 3.11") for each in program.entries)
 
 

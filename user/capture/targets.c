@@ -105,6 +105,29 @@ static struct known_program *known_find(const struct targets *targets,
 	return known;
 }
 
+/* Has the kernel side know what is known of a target now. */
+static int target_tell(struct targets *targets, struct target *target)
+{
+	if (!targets->begun)
+		return 0;
+	return session_set_process(targets->world.session, (uint32_t)target->process.pid,
+				   &target->config);
+}
+
+/*
+ * A process that forked just before its parent's interpreter was found has begun without one on the
+ * kernel side. Unless it runs another program by now, it is told.
+ */
+static void target_catch_up(struct targets *targets, struct target *target)
+{
+	struct process_config known;
+
+	if (target->python &&
+	    !session_get_process(targets->world.session, (uint32_t)target->process.pid, &known) &&
+	    known.index == target->index && !known.runtime)
+		target_tell(targets, target);
+}
+
 /* The process has been taken on by the kernel side, as a child of one that is known. */
 static void event_fork(struct targets *targets, const struct process_record *record)
 {
@@ -119,6 +142,8 @@ static void event_fork(struct targets *targets, const struct process_record *rec
 		notices_add(targets->notices, (pid_t)record->head.pid, strerror(-error));
 	else if (parent->retry_ms)
 		target_retry(targets, target, parent->retry_ms);
+	else
+		target_catch_up(targets, target);
 }
 
 /* The kernel side has recorded the program from its first instruction on. */
@@ -274,15 +299,6 @@ int targets_begin(struct targets *targets, struct error *error)
 					 (int)target->process.pid, strerror(-result));
 	}
 	return 0;
-}
-
-/* Has the kernel side know what is known of a target now. */
-static int target_tell(struct targets *targets, struct target *target)
-{
-	if (!targets->begun)
-		return 0;
-	return session_set_process(targets->world.session, (uint32_t)target->process.pid,
-				   &target->config);
 }
 
 /* Opens and configures a target that is new; what fails is for the caller to remove. */
