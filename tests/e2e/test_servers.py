@@ -152,8 +152,7 @@ class Served:
                 self.programs[pid].check_burned("burn", facts["burned"])
                 self.programs[pid].check_waited("ask_backend", facts["ask_backend"])
         whole = sum(facts["burned"] for facts in {**self.answers, **self.ended}.values())
-        found = sum(each["self"].get("running", 0)
-                    for each in self.recording.functions("burn"))
+        found = sum(each.sampled("burn", "running") for each in self.programs.values())
         assert found == pytest.approx(whole, rel=0.05)
 
 

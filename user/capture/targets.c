@@ -64,10 +64,17 @@ static bool mode_is_optional(enum target_mode mode)
 	return mode == TARGET_ONLY_PYTHON || mode == TARGET_MAY_BE_FOLLOWED;
 }
 
+/* Where others are followed, a command that only starts them (a shell) is none of them. */
+static bool target_is_left_out(const struct targets *targets, const struct target *target)
+{
+	return target->described && !target->python &&
+	       (mode_is_optional(target->mode) || targets->world.flags & PROCESS_FOLLOW);
+}
+
 static void target_remove(struct targets *targets, struct target *target)
 {
 	target_finish(&targets->world, target);
-	if (target->described && !target->python && mode_is_optional(target->mode))
+	if (target_is_left_out(targets, target))
 		recorder_leave_out(targets->world.recorder, target->profile_process);
 	HASH_DEL(targets->all, target);
 	if (!target->dropped) /* else there may be records on their way still */
@@ -490,7 +497,7 @@ void targets_finish(struct targets *targets)
 
 	HASH_ITER (hh, targets->all, target, next) {
 		target_finish(&targets->world, target);
-		if (target->described && !target->python && mode_is_optional(target->mode))
+		if (target_is_left_out(targets, target))
 			recorder_leave_out(targets->world.recorder, target->profile_process);
 	}
 }
