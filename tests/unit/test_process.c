@@ -83,8 +83,12 @@ static void test_commands(void **state)
 	COMMAND("python3\0-c\0from multiprocessing.spawn import spawn_main; spawn_main()\0"
 		"--multiprocessing-fork",
 		"multiprocessing spawn");
+	COMMAND("python3\0-c\0import sys; from multiprocessing.forkserver import main; main()",
+		"multiprocessing forkserver");
 	COMMAND("python3\0-cfrom multiprocessing.resource_tracker import main;main(5)",
 		"multiprocessing resource_tracker");
+	COMMAND("accountant\0-B\0-u\0/srv/books.py\0-v", "accountant books.py");
+	COMMAND("accountant\0-v", "accountant");
 	COMMAND("./embed\0/srv/plug in/x.py", "embed x.py");
 }
 

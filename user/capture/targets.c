@@ -66,10 +66,17 @@ static bool mode_is_optional(enum target_mode mode)
 	return mode == TARGET_ONLY_PYTHON || mode == TARGET_MAY_BE_FOLLOWED;
 }
 
+/* Where others are followed, a command that only starts them (a shell) is none of them. */
+static bool target_is_left_out(const struct targets *targets, const struct target *target)
+{
+	return target->described && !target->python &&
+	       (mode_is_optional(target->mode) || targets->world.flags & PROCESS_FOLLOW);
+}
+
 static void target_remove(struct targets *targets, struct target *target)
 {
 	target_finish(&targets->world, target);
-	if (target->described && !target->python && mode_is_optional(target->mode))
+	if (target_is_left_out(targets, target))
 		recorder_leave_out(targets->world.recorder, target->profile_process);
 	HASH_DEL(targets->all, target);
 	recorder_remove_process(targets->world.recorder, target->index);
@@ -107,6 +114,41 @@ static struct known_program *known_find(const struct targets *targets,
 }
 
 /*
+ * Has the kernel side know what is known of a target now. Not where it has taken the process on
+ * itself meanwhile, or with another program: of that an event tells, which is on its way.
+ */
+static int target_tell(struct targets *targets, struct target *target)
+{
+	struct process_config known;
+
+	if (!targets->begun)
+		return 0;
+	if (!session_get_process(targets->world.session, (uint32_t)target->process.pid, &known)) {
+		if (!(known.flags & PROCESS_PASSED_OVER) && known.index != target->index)
+			return 0;
+		/* It may have left the cgroup, or be there again. */
+		target->config.flags &= ~(uint32_t)PROCESS_FOLLOW;
+		target->config.flags |= known.flags & PROCESS_FOLLOW;
+	}
+	return session_set_process(targets->world.session, (uint32_t)target->process.pid,
+				   &target->config);
+}
+
+/*
+ * A process that forked just before its parent's interpreter was found has begun without one on the
+ * kernel side. Unless it runs another program by now, it is told.
+ */
+static void target_catch_up(struct targets *targets, struct target *target)
+{
+	struct process_config known;
+
+	if (target->python &&
+	    !session_get_process(targets->world.session, (uint32_t)target->process.pid, &known) &&
+	    known.index == target->index && !known.runtime)
+		target_tell(targets, target);
+}
+
+/*
  * The process has been taken on by the kernel side, as a child of one that is known. One whose
  * parent was passed over just when it forked is looked at for itself.
  */
@@ -126,6 +168,8 @@ static void event_fork(struct targets *targets, const struct process_record *rec
 		notices_add(targets->notices, (pid_t)record->head.pid, strerror(-error));
 	else if (retry_ms)
 		target_retry(targets, target, retry_ms);
+	else
+		target_catch_up(targets, target);
 }
 
 /* The kernel side has recorded the program from its first instruction on. */
@@ -290,27 +334,6 @@ int targets_begin(struct targets *targets, struct error *error)
 					 (int)target->process.pid, strerror(-result));
 	}
 	return 0;
-}
-
-/*
- * Has the kernel side know what is known of a target now. Not where it has taken the process on
- * itself meanwhile, or with another program: of that an event tells, which is on its way.
- */
-static int target_tell(struct targets *targets, struct target *target)
-{
-	struct process_config known;
-
-	if (!targets->begun)
-		return 0;
-	if (!session_get_process(targets->world.session, (uint32_t)target->process.pid, &known)) {
-		if (!(known.flags & PROCESS_PASSED_OVER) && known.index != target->index)
-			return 0;
-		/* It may have left the cgroup, or be there again. */
-		target->config.flags &= ~(uint32_t)PROCESS_FOLLOW;
-		target->config.flags |= known.flags & PROCESS_FOLLOW;
-	}
-	return session_set_process(targets->world.session, (uint32_t)target->process.pid,
-				   &target->config);
 }
 
 /* Opens and configures a target that is new; what fails is for the caller to remove. */
@@ -517,7 +540,7 @@ void targets_finish(struct targets *targets)
 
 	HASH_ITER (hh, targets->all, target, next) {
 		target_finish(&targets->world, target);
-		if (target->described && !target->python && mode_is_optional(target->mode))
+		if (target_is_left_out(targets, target))
 			recorder_leave_out(targets->world.recorder, target->profile_process);
 	}
 }

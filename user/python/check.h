@@ -16,8 +16,10 @@
  * Follows the lists of interpreters and threads and the frames of threads in the process, and
  * checks everything that must agree. `runtime` is the address of _PyRuntime. *code_type is the
  * address of PyCode_Type, or 0 if that is not known: then it is stored, taken from a code object
- * whose type is named "code". Returns 0 when at least one frame was decoded whole; -EAGAIN there
- * was nothing to decode; -EPROTO something contradicts the layout (it may have changed while it
+ * whose type is named "code". Returns 0 when at least one frame was decoded whole, or when there is
+ * none and all else agrees: an embedded interpreter between two calls. Each code object's type is
+ * looked at again when a sample names it. -EAGAIN there was nothing to decode, and *code_type is
+ * not known; -EPROTO something contradicts the layout (it may have changed while it
  * was read: try again); -ESRCH the process ended; -EPERM no right. The sentence says what it was.
  */
 int layout_check(const struct process *process, const struct python_layout *layout,

@@ -47,8 +47,8 @@ struct interpreter {
  * frames, their code objects' type, names and line tables. Errors, each with a sentence:
  *  -ENOEXEC  no CPython in this process; right after an exec: not yet, its libraries are loading
  *  -ENOTSUP  a version or a kind of build (free-threaded) that is not supported
- *  -EAGAIN   a CPython that has not begun, is ending, or runs no Python code at this moment (an
- *            embedded one that is idle): worth another try in some milliseconds
+ *  -EAGAIN   a CPython that has not begun or is ending, or an embedded one that is idle, if its file
+ *            does not tell where PyCode_Type is: worth another try in some milliseconds
  *  -EPROTO   its memory contradicts the layout: damaged, patched, or not what it says it is
  *  -ESRCH    the process ended
  *  -EACCES, -EPERM  no rights; the sentence says which

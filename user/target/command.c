@@ -176,13 +176,16 @@ static int module_name(const struct arguments *arguments, const char *module, si
 
 /*
  * `-c`, but for the code by which multiprocessing starts its processes ("from
- * multiprocessing.spawn import spawn_main; …", Lib/multiprocessing/spawn.py and others).
+ * multiprocessing.spawn import spawn_main; …", Lib/multiprocessing/spawn.py and others; "import
+ * sys; " before that in forkserver.py from 3.14 on).
  */
 static int code_name(const char *code, char **name)
 {
-	static const char start[] = "from multiprocessing.";
+	static const char before[] = "import sys; ", start[] = "from multiprocessing.";
 	char part[32];
 
+	if (code && !strncmp(code, before, strlen(before)))
+		code += strlen(before);
 	if (!code || strncmp(code, start, strlen(start)))
 		return name_make("-c", NULL, name);
 	code += strlen(start);
@@ -283,6 +286,7 @@ static int arguments_name(const struct arguments *arguments, const char *comm, c
 {
 	const char *base = arguments->count ? path_basename(arguments->items[0]) : "";
 	const char *subject = NULL;
+	size_t first;
 
 	if (!*base)
 		return name_make(comm, NULL, name);
@@ -290,8 +294,10 @@ static int arguments_name(const struct arguments *arguments, const char *comm, c
 		return name_make(arguments->items[0], NULL, name);
 	if (is_python_name(base))
 		return python_name(arguments, name);
-	if (arguments->count > 1 && ends_with(arguments->items[1], ".py"))
-		subject = path_basename(arguments->items[1]);
+	for (first = 1; first + 1 < arguments->count && arguments->items[first][0] == '-'; first++)
+		; /* such as those of a Python under another name */
+	if (first < arguments->count && ends_with(arguments->items[first], ".py"))
+		subject = path_basename(arguments->items[first]);
 	else if (!strncmp(base, "uwsgi", 5))
 		subject = uwsgi_subject(arguments);
 	return name_make(base, subject, name);

@@ -15,11 +15,16 @@ def burn(seconds):
     return time.process_time() - start
 
 
-def tell(directory, burned):
-    path = os.path.join(directory, "%d.json" % os.getpid())
+def leave(directory, facts):
+    """Makes the process' file, whole at once."""
+    path = os.path.join(directory, "%d.json" % facts["pid"])
     with open(path + ".part", "w") as file:
-        json.dump({"pid": os.getpid(), "burned": burned, "cpu": time.process_time()}, file)
+        json.dump(facts, file)
     os.rename(path + ".part", path)
+
+
+def tell(directory, burned):
+    leave(directory, {"pid": os.getpid(), "burned": burned, "cpu": time.process_time()})
 
 
 def main():
