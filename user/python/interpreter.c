@@ -27,6 +27,7 @@
 #define CHECK_PAUSE_NS   1000000    /* between two attempts */
 #define STARTING_SECONDS 2          /* a process this young may still be initialising itself */
 #define DATA_SIZE_MAX    (32 << 20) /* bytes of a module's data that are searched */
+#define DATA_PARTS_MAX   16         /* mappings of a module's data that are searched */
 #define VERSION_TEXT_MAX 200        /* bytes of Py_GetVersion()'s text up to the compiler */
 #define MODULES_MAX      8192       /* mapped files that are looked into; no program has as many */
 #define SUPPORTED        "CPython 3.7 to 3.15 are"
@@ -132,10 +133,11 @@ static bool version_from_data(const struct module *module, char *version, size_t
 {
 	const struct maps *maps = module->maps;
 	uint64_t end = 0, found;
+	int parts = 0;
 
 	if (version_where_known(module, version, size))
 		return true;
-	for (size_t i = 0; i < maps->count; i++) {
+	for (size_t i = 0; i < maps->count && parts < DATA_PARTS_MAX; i++) {
 		const struct mapping *mapping = &maps->entries[i];
 		bool same = mapping_same_file(mapping, module->text);
 
@@ -145,6 +147,7 @@ static bool version_from_data(const struct module *module, char *version, size_t
 			continue;
 		if (!mapping->writable)
 			continue;
+		parts++;
 		found = version_search(module->process, mapping->start, mapping->end, version,
 				       size);
 		if (!found)
@@ -210,13 +213,15 @@ static int layout_find(const struct module *module, struct interpreter *found, s
 	uint8_t bytes[DEBUG_OFFSETS_SIZE];
 	size_t size = debug_offsets_read(module, found->runtime, bytes, sizeof(bytes));
 	uint32_t hex, free_threaded;
+	int result;
 
 	if (debug_offsets_version(bytes, size, &hex, &free_threaded))
 		return layout_of_old(module, found, error);
 	version_format(hex, found->version, sizeof(found->version));
 	if (hex >> 16 < PYTHON_VERSION_DEBUG_OFFSETS || hex >> 16 > PYTHON_VERSION_NEWEST)
 		return version_refuse(found->version, module->text->path, error);
-	return layout_from_debug_offsets(bytes, size, &found->layout, error);
+	result = layout_from_debug_offsets(bytes, size, &found->layout, error);
+	return result == -EINVAL ? -EPROTO : result;
 }
 
 static void text_range_set(const struct module *module, struct interpreter *found)
