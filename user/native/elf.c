@@ -18,8 +18,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define SECTION_SIZE_MAX (128ULL << 20) /* bytes of one section that are read into memory */
-#define STRINGS_SIZE_MAX (256ULL << 20) /* the same of names */
+#define SECTION_SIZE_MAX (32ULL << 20)  /* bytes of one section that are read into memory */
+#define STRINGS_SIZE_MAX (128ULL << 20) /* the same of names */
 #define SECTIONS_MAX     16384 /* libelf makes 200 bytes of each; linkers make some dozens */
 #define SEGMENTS_MAX     4096
 #define PAGE_MASK_MIN    0xfffULL /* of the smallest page; segments are mapped in pages */
