@@ -17,6 +17,7 @@ import time
 
 import pytest
 
+import conftest
 import harness
 import native
 import pprof
@@ -356,3 +357,246 @@ def test_code_in_files_without_end(program, liar, tmp_path):
                     "-o", path, "-r", 499).succeeded()
         names = functions_of(pprof.Profile(path), workload.pid)
         assert "fake_function_0" in names, done.stdout
+
+
+@pytest.fixture(scope="module")
+def respawn():
+    return native.compile_source(os.path.join(BUILD, "e2e", "respawn"), "respawn.c")
+
+
+@pytest.fixture(scope="module")
+def other_python():
+    """A Python of another version than the fixture `python`."""
+    return conftest.available(next(each for each in conftest.CORE if each.version == (3, 14)))
+
+
+def free_pid():
+    """One that nobody has, far from those that are given out next."""
+    last = int(open("/proc/sys/kernel/ns_last_pid").read())
+    highest = int(open("/proc/sys/kernel/pid_max").read())
+    pid = (last + highest // 2) % (highest - 1000) + 500
+    while os.path.exists("/proc/%d" % pid):
+        pid += 1
+    return pid
+
+
+class Successors:
+    """Programs that get the same PID, one after the other."""
+
+    def __init__(self, respawn, *commands):
+        self.pid = free_pid()
+        joined = [word for command in commands for word in ["--", *command]][1:]
+        self.workload = harness.Workload([respawn, str(self.pid), *joined])
+
+    def replace(self):
+        self.workload.process.send_signal(signal.SIGUSR1)
+        self.workload.line()
+
+    def __enter__(self):
+        self.workload.__enter__()
+        return self
+
+    def __exit__(self, *_):
+        if os.path.exists("/proc/%d" % self.pid):
+            os.kill(self.pid, signal.SIGKILL)
+        self.workload.__exit__()
+
+
+def spinner(interpreter, name):
+    """The command, and what exists once it spins, and not before."""
+    mark = "/tmp/pyebpf-%s-%d" % (name, os.getpid())
+    command = interpreter.command("spin.py", name, mark)
+    if os.path.exists(interpreter.outside(mark)):
+        os.unlink(interpreter.outside(mark))
+    return command, interpreter.outside(mark)
+
+
+def await_mark(mark):
+    harness.wait_for(lambda: os.path.exists(mark), mark)
+    os.unlink(mark)
+
+
+def spent(profile, pid, name):
+    return sum(sample.seconds for sample in profile.samples if sample.labels["pid"] == pid and
+               any(frame.name == name for frame in sample.python))
+
+
+@pytest.mark.parametrize("kind", ["other", "python"])
+def test_pid_of_another(program, python, other_python, respawn, mapper, kind):
+    """-p ends with the process; who gets its PID is not recorded."""
+    path = harness.output_path("successor-" + kind)
+    first, mark = spinner(python, "former")
+    second, second_mark = spinner(other_python, "latter")
+    if kind == "other":
+        second = [mapper]
+    with Successors(respawn, first, second) as successors:
+        await_mark(mark)
+
+        def replace(recorder):
+            harness.wait_for(lambda: harness.samples(recorder.pid) or recorder.poll() is not None,
+                             "the recording")
+            time.sleep(0.5)
+            successors.replace()
+
+        done = Done(program, "record", "-p", successors.pid, "-d", 20, "-r", 499, "-o", path, "-q",
+                    meanwhile=replace).succeeded()
+        if kind == "python":
+            await_mark(second_mark)
+        pid = successors.pid
+    recording = harness.Recording(path, done=done)
+    assert recording.report["duration_s"] < 15
+    process, = recording.report["processes"]
+    assert process["pid"] == pid and process["python"].startswith("CPython 3.11.")
+    assert spent(recording.profile, pid, "former") > 0.1
+    assert not spent(recording.profile, pid, "latter")
+    assert functions_of(recording.profile, pid) <= {"former", "<module>"}
+    lived = sum(thread["seconds"] for thread in process["threads"])
+    assert lived < recording.report["duration_s"] + 0.1
+
+
+def test_pid_of_another_on_the_host(program, python, other_python, respawn, mapper):
+    """Each is recorded under its own name and version, and what is no Python is not."""
+    path = harness.output_path("successors")
+    first, mark = spinner(python, "former")
+    third, third_mark = spinner(other_python, "latter")
+    with Successors(respawn, first, [mapper], third, [mapper]) as successors:
+        await_mark(mark)
+
+        def replace(recorder):
+            harness.wait_for(lambda: harness.samples(recorder.pid) or recorder.poll() is not None,
+                             "the recording")
+            time.sleep(0.5)
+            successors.replace()
+            time.sleep(0.3)
+            successors.replace()
+            await_mark(third_mark)
+            time.sleep(0.5)
+            successors.replace()
+            time.sleep(0.3)
+            recorder.send_signal(signal.SIGINT)
+
+        done = Done(program, "record", "-a", "-d", 30, "-r", 499, "-o", path, "-q",
+                    meanwhile=replace).succeeded()
+        pid = successors.pid
+    recording = harness.Recording(path, done=done)
+    found = {process["python"][:12]: process for process in recording.report["processes"]
+             if process["pid"] == pid and process["python"]}
+    assert set(found) == {"CPython 3.11", "CPython 3.14"}
+    # A machine with many processes takes a while until it is the turn of this one.
+    assert spent(recording.profile, pid, "former") > 0.01
+    assert spent(recording.profile, pid, "latter") > 0.3
+    for process in found.values():
+        lived = sum(thread["seconds"] for thread in process["threads"])
+        assert 0.01 < lived < recording.report["duration_s"] - 0.5
+
+
+def test_pid_of_another_at_the_start(program, python, respawn, mapper):
+    """Replaced at any moment of the start-up: the latter is never taken for the former."""
+    path = harness.output_path("successor-start")
+    for moment in range(0, 500, 50):
+        first, mark = spinner(python, "former")
+        with Successors(respawn, first, [mapper]) as successors:
+            await_mark(mark)
+
+            def replace(_):
+                time.sleep(moment / 1000)
+                successors.replace()
+
+            done = Done(program, "record", "-p", successors.pid, "-d", 5, "-r", 999, "-o", path,
+                        "-q", meanwhile=replace)
+            if done.returncode:
+                assert str(successors.pid) in done.stderr, done.stderr
+                assert not os.path.exists(path)
+                continue
+            for sample in pprof.Profile(path).samples:
+                # Its end, in the kernel, may have no Python frames any more.
+                assert not sample.python or sample.stack[0].name != "", sample.stack
+                names = {frame.name for frame in sample.python}
+                assert names <= {"former", "<module>"}
+                assert not any("mapper" in frame.module for frame in sample.stack)
+            os.unlink(path)
+
+
+# Functions of workloads/storm.py, and of what it runs by -c.
+STORM = {"storm.py": {"<module>", "burn", "forked", "executed", "reap", "storm"},
+         "<string>": {"<module>", "work"}}
+
+
+def check_storm(path, python):
+    """Only what was there, under its own name: of the rest, files of the interpreter's library."""
+    recording = harness.Recording(path)
+    for sample in recording.profile.samples:
+        if sample.labels["process"] not in ("storm.py", "-c"):
+            continue
+        for frame in sample.python:
+            file = os.path.basename(frame.file)
+            if file in STORM:
+                assert frame.name in STORM[file], frame
+            elif frame.name not in ("[unnamed]", "[no Python frame]", "[no interpreter]"):
+                assert "/lib/python3." in frame.file or frame.file.startswith("<frozen "), frame
+    versions = {process["python"][:12] for process in recording.report["processes"]
+                if process["command"] == "storm.py" and process["python"]}
+    assert versions == {"CPython %d.%d" % python.version}
+    return recording
+
+
+@pytest.mark.parametrize("scope", ["-a", "-s"])
+def test_storm(program, python, scope):
+    path = harness.output_path("storm" + scope)
+    with harness.Workload(python.command("storm.py", "6")) as workload:
+        named = ["-a"] if scope == "-a" else ["-s", "-p", str(workload.pid)]
+        done = Done(program, "record", *named, "-d", 2.5, "-q", "-o", path).succeeded()
+        count = int(workload.line())
+    recording = check_storm(path, python)
+    mine = [process for process in recording.report["processes"] if process["command"] == "storm.py"]
+    # Its half is forks, which are recorded from the start; which of them fell into the recording
+    # is not known. None is counted twice.
+    assert 2 <= len(mine) <= count, (len(mine), count)
+    assert len(done.stderr.splitlines()) < 20, done.stderr
+
+
+def test_storm_live(program, python):
+    with harness.Workload(python.command("storm.py", "8")) as workload:
+        done = Done(program, "top", "-a", "-b", "-c", 3, "-i", 0.7, "--view", "process").succeeded()
+        assert "storm.py" in done.stdout
+        done = Done(program, "top", "-p", workload.pid, "-s", "-b", "-c", 2, "-i", 0.5).succeeded()
+        assert done.stdout
+
+
+@pytest.mark.parametrize("command", ["record", "dump", "top"])
+def test_death_at_any_moment(program, python, command):
+    """An error that says what has happened, or what there was to see: never neither, nor both."""
+    arguments = {"record": ["-d", 5, "-o", "/dev/null", "-f", "json"], "dump": ["--json"],
+                 "top": ["-b", "-c", 3, "-i", 0.5]}[command]
+    outcomes = set()
+    for moment in range(0, 450, 30):
+        command_line, mark = spinner(python, "mortal")
+        process = subprocess.Popen(command_line)
+        await_mark(mark)
+
+        def kill(_):
+            time.sleep(moment / 1000)
+            process.kill()
+            process.wait()
+
+        done = Done(program, command, "-p", process.pid, *arguments, seconds=20, meanwhile=kill)
+        outcomes.add(done.returncode)
+        if done.returncode:
+            assert str(process.pid) in done.stderr or "ended" in done.stderr, done.stderr
+            assert len(done.stderr.splitlines()) == 1, done.stderr
+        elif command == "dump":
+            json.loads(done.stdout)
+    assert 1 in outcomes  # dead before it was looked at
+
+
+def test_dead_processes(program, python):
+    """One that has ended, one that nobody has waited for, and one that does not let go of it."""
+    process = subprocess.Popen([python.find(), "-c", "pass"])
+    harness.wait_for(lambda: open("/proc/%d/stat" % process.pid).read().split()[2] == "Z", "its end")
+    for command in ("record", "dump", "top"):
+        done = Done(program, command, "-p", process.pid, *(["-b"] if command == "top" else []))
+        assert done.returncode == 1 and "has ended (it is a zombie)" in done.stderr, done.stderr
+    process.wait()
+    for command in ("record", "dump", "top"):
+        done = Done(program, command, "-p", process.pid, *(["-b"] if command == "top" else []))
+        assert done.returncode == 1 and "no process %d" % process.pid in done.stderr, done.stderr

@@ -110,6 +110,7 @@ int native_names_add_process(struct native_names *names, const struct process *p
 		HASH_ADD(hh, names->generators, pid, sizeof(generator->pid), generator);
 	}
 	generator->process = *process;
+	generator->process.pidfd = -1; /* that is its owner's */
 	generator->number = ++names->programs;
 	generator_forget(names, generator);
 	return 0;
@@ -157,6 +158,11 @@ static const char *generated_name(struct native_names *names, uint32_t pid, uint
 	generator->read_ms = clock_now_ms();
 	if (perf_map_read(&generator->process, &map))
 		return NULL;
+	/* Of a process that has ended, its PID can lead to another's. */
+	if (generator->process.start_ticks && !process_alive(&generator->process)) {
+		perf_map_free(map);
+		return NULL;
+	}
 	generator_keep(names, generator, map);
 	return perf_map_find(map, address, start);
 }

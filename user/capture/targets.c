@@ -276,13 +276,48 @@ int targets_begin(struct targets *targets, struct error *error)
 	return 0;
 }
 
-/* Has the kernel side know what is known of a target now. */
+/*
+ * Takes back what the kernel side was told of a process whose end it may not have seen: another one
+ * with its PID would be taken for it. What was recorded until then is not sure to be its own.
+ */
+static void target_forget(struct targets *targets, struct target *target)
+{
+	session_forget_process(targets->world.session, (uint32_t)target->process.pid,
+			       target->index);
+	if (target->index >= PROCESS_INDEX_KERNEL || !target->described)
+		return;
+	recorder_leave_out(targets->world.recorder, target->profile_process);
+	target->described = false;
+}
+
+/* Whether the kernel side, which made the target known, has it under this PID still. */
+static bool target_is_current(const struct targets *targets, const struct target *target)
+{
+	struct process_config known;
+
+	return !session_get_process(targets->world.session, (uint32_t)target->process.pid,
+				    &known) &&
+	       known.index == target->index;
+}
+
+/*
+ * Has the kernel side know what is known of a target now. Returns -ESRCH if it has ended: one that
+ * lives on after it was told of is seen to end.
+ */
 static int target_tell(struct targets *targets, struct target *target)
 {
+	int result;
+
 	if (!targets->begun)
 		return 0;
-	return session_set_process(targets->world.session, (uint32_t)target->process.pid,
-				   &target->config);
+	if (target->index >= PROCESS_INDEX_KERNEL && !target_is_current(targets, target))
+		return -ESRCH;
+	result = session_set_process(targets->world.session, (uint32_t)target->process.pid,
+				     &target->config);
+	if (result || process_alive(&target->process))
+		return result;
+	target_forget(targets, target);
+	return -ESRCH;
 }
 
 /* Opens and configures a target that is new; what fails is for the caller to remove. */
@@ -464,8 +499,26 @@ static void target_look(struct targets *targets, struct target *target)
 		error = target_tell(targets, target);
 	if (!error && target->program.inode)
 		error = program_learn(targets, target);
-	if (error)
+	if (error && error != -ESRCH)
 		notices_add(targets->notices, target->process.pid, strerror(-error));
+}
+
+int targets_check(struct targets *targets, struct error *error)
+{
+	struct target *target, *next;
+	pid_t ended = 0;
+
+	HASH_ITER (hh, targets->all, target, next) {
+		if (target->index >= PROCESS_INDEX_KERNEL || process_alive(&target->process))
+			continue;
+		ended = target->process.pid;
+		target_forget(targets, target);
+		target_remove(targets, target);
+	}
+	if (ended && !targets->all && !targets->endless)
+		return error_set(error, -ESRCH, "process %d ended before it could be recorded",
+				 (int)ended);
+	return 0;
 }
 
 void targets_finish(struct targets *targets)

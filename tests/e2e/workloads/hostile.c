@@ -14,10 +14,10 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#define PAGE	    4096
-#define FRAMES	    12
+#define PAGE        4096
+#define FRAMES      12
 #define THREADS_MAX 32
-#define MILLION	    1000000
+#define MILLION     1000000
 #define CODE_BYTES  64
 
 /* Where the made-up structures have their fields; the debug offsets say so. */
@@ -85,16 +85,17 @@ static void *pages(size_t size)
 static void header_write(void)
 {
 	static const uint64_t words[] = {
-		0, 0x030d00f0, 0,				    /* cookie, version, kind */
-		8192, 0, 4096,					    /* runtime */
-		256, 0, 0, 8, 16, 0, 0, 0, 24, 32, 0, 48, 40,	    /* interpreter */
-		64, 0, 8, 16, 24, 32, 0, 0, 0,			    /* thread */
-		32, 0, 8, 16, 0, 24,				    /* frame */
-		128, 16, 24, 32, 40, 48, 0, 56, 0, 64,		    /* code */
-		16, 8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, /* object and others */
-		24, 16, 24,					    /* bytes */
-		40, 32, 16, 40,					    /* text */
-		8, 0,						    /* gc */
+		0,    0x030d00f0, 0,    /* cookie, version, kind */
+		8192, 0,          4096, /* runtime */
+		256,  0,          0,    8,  16, 0,  0, 0,  24, 32, 0, 48, 40, /* interpreter */
+		64,   0,          8,    16, 24, 32, 0, 0,  0,                 /* thread */
+		32,   0,          8,    16, 0,  24,                           /* frame */
+		128,  16,         24,   32, 40, 48, 0, 56, 0,  64,            /* code */
+		16,   8,          0,    0,  0,  0,  0, 0,  0,  0,  0, 0,  0,
+		0,    0,          0,    0,  0,  0,  0, /* object and others */
+		24,   16,         24,                  /* bytes */
+		40,   32,         16,   40,            /* text */
+		8,    0,                               /* gc */
 	};
 
 	memcpy(_PyRuntime, words, sizeof(words));
@@ -129,8 +130,8 @@ static void image_write(uint64_t first, uint64_t second)
 	*interpreter = (struct interpreter){.threads = (uint64_t)&threads[0],
 					    .gil_address = (uint64_t)&interpreter->gil,
 					    .gil = {.interval = 5000}};
-	threads[0] = (struct thread){
-		0, (uint64_t)&threads[1], (uint64_t)interpreter, (uint64_t)&frames[0], first};
+	threads[0] = (struct thread){0, (uint64_t)&threads[1], (uint64_t)interpreter,
+				     (uint64_t)&frames[0], first};
 	threads[1] = (struct thread){(uint64_t)&threads[0], 0, (uint64_t)interpreter,
 				     (uint64_t)&frames[0], second};
 	lines->references = 1;
@@ -143,10 +144,10 @@ static void image_write(uint64_t first, uint64_t second)
 		snprintf(name, sizeof(name), "fake_function_%d", i);
 		text_write(&names[i], name);
 		code_write(&codes[i], &names[i]);
-		frames[i] = (struct frame){
-			.previous = i + 1 < FRAMES ? (uint64_t)&frames[i + 1] : 0,
-			.executable = (uint64_t)&codes[i],
-			.instruction = (uint64_t)codes[i].instructions};
+		frames[i] =
+			(struct frame){.previous = i + 1 < FRAMES ? (uint64_t)&frames[i + 1] : 0,
+				       .executable = (uint64_t)&codes[i],
+				       .instruction = (uint64_t)codes[i].instructions};
 	}
 }
 
