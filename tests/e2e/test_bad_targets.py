@@ -600,3 +600,110 @@ def test_dead_processes(program, python):
     for command in ("record", "dump", "top"):
         done = Done(program, command, "-p", process.pid, *(["-b"] if command == "top" else []))
         assert done.returncode == 1 and "no process %d" % process.pid in done.stderr, done.stderr
+
+
+def in_proc_with_hidepid(*command):
+    """The command, where /proc shows a user's own processes alone."""
+    return ["unshare", "--mount", "sh", "-c", 'mount -t proc -o hidepid=2 proc /proc; exec "$@"', "sh",
+            *command]
+
+
+def as_nobody(*capabilities):
+    """With these capabilities and no other."""
+    names = ",".join("+" + name for name in capabilities)
+    bound = ",".join(["-all"] + ([names] if names else []))
+    return ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--bounding-set=" + bound,
+            "--inh-caps=" + bound] + (["--ambient-caps=" + bound] if names else [])
+
+
+@pytest.fixture
+def copied(program, nobody):
+    """A copy that everybody may run, and a directory that is nobody's."""
+    path = os.path.join(nobody.directory, "copy")
+    shutil.copy(program, path)
+    os.chmod(path, 0o755)
+    outputs = os.path.join(nobody.directory, "outputs")
+    os.mkdir(outputs)
+    os.chown(outputs, 65534, 65534)
+    return path, os.path.join(outputs, "recording.pb.gz")
+
+
+NEEDED = ["bpf", "perfmon", "sys_ptrace", "sys_admin"]
+
+
+def run_as(copied, prefix, *arguments, hidden=True):
+    command = [*prefix, copied[0], *map(str, arguments)]
+    command = in_proc_with_hidepid(*command) if hidden else command
+    # It cannot stop threads to look for leaks there.
+    return Done(command[0], *command[1:], env=dict(os.environ, ASAN_OPTIONS="detect_leaks=0"))
+
+
+def test_hidden_processes(copied, odd):
+    """hidepid: those who have the rights see through it, the others are told what is missing."""
+    done = run_as(copied, as_nobody(*NEEDED, "dac_read_search"), "record", "-p", odd, "-d", 1,
+                  "-o", copied[1]).succeeded()
+    assert functions_of(pprof.Profile(copied[1]), odd), done.stderr
+    for missing in NEEDED:
+        held = [name for name in NEEDED if name != missing]
+        if missing in ("bpf", "perfmon"):
+            held.remove("sys_admin")  # which includes them
+        for arguments in (["record", "-a", "-d", 1, "-o", copied[1]], ["dump", "-p", odd],
+                          ["top", "-b", "-p", odd]):
+            done = run_as(copied, as_nobody(*held), *arguments)
+            assert done.returncode == 1, done.stdout
+            assert "CAP_%s is missing" % missing.upper() in done.stderr, done.stderr
+            assert "run pyebpf with sudo" in done.stderr
+    done = run_as(copied, as_nobody(), "check", "-p", odd)
+    assert "is hidden in /proc (mounted with hidepid)" in done.stdout, done.stdout
+
+
+def test_unreadable_program(copied, python, nobody):
+    """A program that only its owner may read is not said to be no Python."""
+    program = os.path.join(nobody.directory, "secret")
+    shutil.copy(os.path.realpath("/usr/bin/python3"), program)
+    os.chmod(program, 0o711)
+    with harness.Workload([program, "-c", "import time\nprint('ready', flush=True)\n"
+                           "while True: time.sleep(0.01)"]) as workload:
+        done = run_as(copied, as_nobody(*NEEDED), "record", "-p", workload.pid, "-d", 1, "-o",
+                      copied[1], hidden=False)
+        assert done.returncode == 1 and "CAP_DAC_READ_SEARCH" in done.stderr, done.stderr
+        done = run_as(copied, as_nobody(*NEEDED), "record", "-a", "-d", 1, "-o", copied[1], "-q",
+                      hidden=False).succeeded()
+        assert "no right to read %s" % program in done.stderr, done.stderr
+
+
+@pytest.mark.parametrize("options, cure", [
+    (["--user", "--map-root-user"], "run pyebpf as root outside of it"),
+    (["--pid", "--fork", "--mount-proc"], "run pyebpf on the host"),
+    (["--user", "--map-root-user", "--pid", "--fork", "--mount-proc"], "outside of it")])
+def test_inside_of_namespaces(program, options, cure):
+    """Its PIDs are others there than in the kernel, which could be taken for other processes'."""
+    environment = dict(os.environ, ASAN_OPTIONS="detect_leaks=0")
+    for arguments in (["record", "-p", "1", "-d", "1"], ["record", "-a"], ["dump", "-p", "1"],
+                      ["top", "-b", "-a"]):
+        done = Done("unshare", *options, program, *arguments, env=environment)
+        assert done.returncode == 1 and cure in done.stderr, done.stderr
+    done = Done("unshare", *options, program, "check", env=environment)
+    assert done.returncode == 1 and cure in done.stdout, done.stdout
+
+
+def test_outputs_that_cannot_be(program, odd, tmp_path):
+    """Known at once, not after the recording."""
+    directory = tmp_path / "full"
+    directory.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(directory)], check=True)
+    try:
+        (directory / "filler").write_bytes(b"x" * 65536)
+        for path in (tmp_path / "missing" / "x.pb.gz", tmp_path, "/proc/x.pb.gz",
+                     directory / "x" / "y.pb.gz", "/sys/kernel/notes"):
+            begun = time.monotonic()
+            done = Done(program, "record", "-a", "-d", 30, "-o", path)
+            assert done.returncode == 1 and "cannot write" in done.stderr, done.stderr
+            assert "-o" in done.stderr and time.monotonic() - begun < 20
+        done = Done(program, "record", "-p", odd, "-d", 1, "-o", directory / "x.pb.gz")
+        refuge = re.search(r"No space left on device; the recording is in (\S+)", done.stderr)
+        assert done.returncode == 1 and refuge, done.stderr
+        assert functions_of(pprof.Profile(refuge.group(1)), odd)
+        os.unlink(refuge.group(1))
+    finally:
+        subprocess.run(["umount", str(directory)], check=True)

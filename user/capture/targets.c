@@ -64,6 +64,12 @@ static bool mode_is_optional(enum target_mode mode)
 	return mode == TARGET_ONLY_PYTHON || mode == TARGET_MAY_BE_FOLLOWED;
 }
 
+/* Whether an error is of a Python that cannot be recorded, now or later. */
+static bool is_refusal(int error)
+{
+	return error == -ENOTSUP || error == -EPROTO || error == -EACCES;
+}
+
 static void target_remove(struct targets *targets, struct target *target)
 {
 	target_finish(&targets->world, target);
@@ -364,7 +370,7 @@ static void target_pass(struct targets *targets, struct target *target, int erro
 	pid_t pid = target->process.pid;
 	bool followed = target->mode == TARGET_MAY_BE_FOLLOWED && error != -ESRCH;
 
-	if (mode_is_optional(target->mode) && (error == -ENOTSUP || error == -EPROTO))
+	if (mode_is_optional(target->mode) && is_refusal(error))
 		notices_add(targets->notices, pid, target->last.text);
 	target_remove(targets, target);
 	if (followed)
@@ -461,7 +467,7 @@ static void target_wait(struct targets *targets, struct target *target, int erro
 	struct program_config pass = {.verdict = FOLLOW_PASS};
 	char path[64];
 
-	if (mode_is_optional(target->mode) && (error == -ENOTSUP || error == -EPROTO)) {
+	if (mode_is_optional(target->mode) && is_refusal(error)) {
 		notices_add(targets->notices, target->process.pid, target->last.text);
 		target_refuse(targets, target);
 		return;

@@ -39,6 +39,7 @@ struct inspection {
 	const struct maps *maps;
 	const struct mapping **modules; /* the first executable mapping of each mapped file */
 	size_t count;
+	char *unreadable; /* the path of one that there is no right to read; NULL: of none */
 };
 
 /* A file that the process has mapped, and all that is being found out about it. */
@@ -455,13 +456,15 @@ static int image_inspect(struct module *module, struct interpreter *interpreter,
 	return result;
 }
 
-static int module_inspect(const struct inspection *inspection, const struct mapping *text,
+static int module_inspect(struct inspection *inspection, const struct mapping *text,
 			  struct interpreter *interpreter, struct error *error)
 {
 	struct module module = {
 		.process = inspection->process, .maps = inspection->maps, .text = text};
 	int result = programs_image(inspection->programs, module.process, text, &module.file);
 
+	if ((result == -EACCES || result == -EPERM) && !inspection->unreadable)
+		inspection->unreadable = strdup(text->path);
 	if (result)
 		return result == -ENOMEM ? result : -ENOENT;
 	result = image_inspect(&module, interpreter, error);
@@ -541,11 +544,16 @@ static int modules_inspect(struct inspection *inspection, struct interpreter *in
 	return result;
 }
 
-static int not_python(const struct process *process, struct error *error)
+static int not_python(const struct process *process, const char *unreadable, struct error *error)
 {
 	char link[64], path[512];
 	ssize_t length;
 
+	if (unreadable)
+		return error_set(error, -EACCES,
+				 "no right to read %s, which process %d runs: run as root, or "
+				 "grant CAP_DAC_READ_SEARCH",
+				 unreadable, process->pid);
 	snprintf(link, sizeof(link), "/proc/%d/exe", process->pid);
 	length = readlink(link, path, sizeof(path) - 1);
 	if (length < 0)
@@ -571,8 +579,11 @@ int interpreter_inspect_known(struct programs *programs, const struct process *p
 	result = modules_inspect(&inspection, interpreter, error);
 	maps_free(&maps);
 	if (result && !process_alive(process))
-		return error_set(error, -ESRCH, "process %d has ended", process->pid);
-	return result == -ENOENT ? not_python(process, error) : result;
+		result = error_set(error, -ESRCH, "process %d has ended", process->pid);
+	else if (result == -ENOENT)
+		result = not_python(process, inspection.unreadable, error);
+	free(inspection.unreadable);
+	return result;
 }
 
 int interpreter_inspect(const struct process *process, struct interpreter *interpreter,
