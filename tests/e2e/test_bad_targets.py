@@ -7,12 +7,14 @@ and of undefined behaviour, whose complaints are a failure.
 import contextlib
 import json
 import os
+import random
 import re
 import shutil
 import signal
 import struct
 import subprocess
 import tempfile
+import threading
 import time
 
 import pytest
@@ -54,7 +56,6 @@ class Done:
             if not done:
                 process.kill()
                 os.wait4(process.pid, 0)
-            print(arguments[0], time.monotonic() - end + seconds, "s", self.program)
             assert done, "%s hung for %d s" % (arguments, seconds)
             process.returncode = self.returncode = os.waitstatus_to_exitcode(status)
             self.memory = usage.ru_maxrss
@@ -707,3 +708,159 @@ def test_outputs_that_cannot_be(program, odd, tmp_path):
         os.unlink(refuge.group(1))
     finally:
         subprocess.run(["umount", str(directory)], check=True)
+
+
+ALL_ADDRESSES = [b"%x ffffffff " % start for start in range(0x7e0000000000, 0x800000000000, 1 << 32)]
+
+
+def map_fifo(path):
+    os.mkfifo(path)
+
+
+def map_endless(path):
+    os.symlink("/dev/zero", path)
+
+
+def map_of_another(path):
+    open(path, "wb").write(b"".join(line + b"stolen\n" for line in ALL_ADDRESSES))
+    os.chown(path, 65534, 65534)
+
+
+def map_sparse(path):
+    write_sparse(path, 1 << 30, (0, b"7f0000000000 10 first\n"))
+
+
+def map_of_lines(path):
+    open(path, "wb").write(b"1 1 a\n" * (60 << 20 >> 3))
+
+
+def map_garbage(path):
+    open(path, "wb").write(os.urandom(8 << 20))
+
+
+def map_escapes(path):
+    names = b"\x1b]0;owned\x07\xff\x9b\r\0long" + b"g" * 100000
+    open(path, "wb").write(b"".join(line + names + b"\n" for line in ALL_ADDRESSES))
+
+
+@pytest.fixture(scope="module")
+def preloaded():
+    return native.compile_source(os.path.join(BUILD, "e2e", "mapping.so"), "mapping.c", "-shared",
+                                 "-fPIC")
+
+
+@pytest.mark.parametrize("make", [map_fifo, map_endless, map_of_another, map_sparse, map_of_lines,
+                                  map_garbage, map_escapes])
+def test_perf_map(program, liar, preloaded, make):
+    """What lies in /tmp under the name of a map: of code that the target makes itself."""
+    path, environment = harness.output_path("perf-map"), dict(os.environ, LD_PRELOAD=preloaded,
+                                                             MAPPING="/bin/true")
+    with harness.Workload([liar, "good"], env=environment) as workload:
+        map_path = "/tmp/perf-%d.map" % workload.pid
+        make(map_path)
+        try:
+            done = Done(program, "record", "-p", workload.pid, "-d", 1.5, "-r", 499, "-o", path,
+                        ).succeeded()
+        finally:
+            os.unlink(map_path)
+    assert not CONTROL.search(done.stdout), repr(done.stdout)
+    names = {frame.name for sample in pprof.Profile(path).samples for frame in sample.stack}
+    assert "fake_function_0" in names and "stolen" not in names
+    if make is map_escapes:
+        assert any("owned" in name for name in names), names
+
+
+def test_files_that_shrink(program, liar, python, preloaded, tmp_path):
+    """Truncated and restored all the time, while their symbols and tables are read."""
+    libraries = [os.path.realpath("/usr/bin/python3"), os.path.realpath("/lib64/ld-linux-x86-64.so.2")]
+    contents = [open(path, "rb").read() for path in libraries]
+    copies = [str(tmp_path / ("libpython3.%d.so" % index)) for index in range(2)]
+    path = harness.output_path("shrinking")
+    for copy, content in zip(copies, contents):
+        open(copy, "wb").write(content)
+    environment = dict(os.environ, LD_PRELOAD=preloaded, MAPPING=":".join(copies))
+    stop = threading.Event()
+
+    def shrink():
+        while not stop.is_set():
+            for copy, content in zip(copies, contents):
+                os.truncate(copy, random.choice([0, 64, 4096, len(content) // 2]))
+                time.sleep(random.uniform(0, 0.01))
+                with open(copy, "r+b") as file:
+                    file.write(content)
+                time.sleep(random.uniform(0, 0.01))
+
+    with harness.Workload([liar, "good"], env=environment) as workload:
+        thread = threading.Thread(target=shrink)
+        thread.start()
+        try:
+            for _ in range(4):
+                done = Done(program, "record", "-a", "-d", 1, "-r", 499, "--native-lines", "-q",
+                            "-o", path).succeeded()
+                Done(program, "dump", "-n", "-p", workload.pid)
+                # Which of its files is found to be an interpreter is a matter of luck.
+                assert functions_of(pprof.Profile(path), workload.pid) <= \
+                    {"fake_function_%d" % i for i in range(12)} | {"[no Python frame]",
+                                                                   "[no interpreter]"}, done.stderr
+        finally:
+            stop.set()
+            thread.join()
+
+
+def test_endless_arguments(program, python):
+    """A command line of 2 MB that is no text, and as large an environment."""
+    arguments = [b"\xff\x1b[2J\n\xe2\x80\xae" * 10000] * 15
+    environment = {b"VAR%d\x1b" % i: b"\xff\n" * 30000 for i in range(10)}
+    path = harness.output_path("arguments")
+    with harness.Workload([arguments[0], "-c", "import time\nprint('ready', flush=True)\n"
+                           "while True: time.sleep(0.01)", *arguments], executable=python.find(),
+                          env=environment) as workload:
+        done = Done(program, "record", "-a", "-d", 1, "-o", path).succeeded()
+        assert not CONTROL.search(done.stdout), repr(done.stdout)
+        profile = pprof.Profile(path)
+        names = {sample.labels["process"] for sample in profile.samples
+                 if sample.labels["pid"] == workload.pid}
+        assert len(names) == 1 and len(names.pop()) < 2000
+        for arguments in (["dump", "-p", workload.pid],
+                          ["top", "-b", "-c", 2, "-i", 0.5, "--view", "process", "--idle", "-p",
+                           workload.pid]):
+            done = Done(program, *arguments).succeeded()
+            assert not CONTROL.search(done.stdout), repr(done.stdout)
+
+
+CORRUPT = re.compile(r"(victim|outer|damage)_\w*|<module>|(names|fields|word_at|replace_pointer|"
+                     r"line_table)(\.<locals>\.<\w+>)?|nap|honest|wait|_\w+|(Condition|Event)\.\w+|"
+                     r"sigwait|run|_bootstrap(_inner)?|"
+                     r"Thread\.(run|_bootstrap(_inner)?)|\[unnamed\]|\[no Python frame\]|"
+                     r"\[no interpreter\]")
+
+
+@pytest.mark.parametrize("program", [harness.PYEBPF], ids=["shipped"])
+def test_damaged_interpreter(program, interpreter):
+    """A real one that damages itself: before pyebpf looks, and while it records."""
+    path = harness.output_path("corrupt-" + interpreter.name)
+    with harness.Workload(interpreter.command("corrupt.py")) as workload:
+        def damage(recorder):
+            harness.wait_for(lambda: harness.samples(recorder.pid) or recorder.poll() is not None,
+                             "the recording")
+            workload.process.send_signal(signal.SIGUSR1)
+            assert workload.line(10) == "damaged\n"
+
+        done = Done(program, "record", "-p", workload.pid, "-d", 2.5, "-r", 199, "-o", path,
+                    meanwhile=damage).succeeded()
+        names = functions_of(pprof.Profile(path), workload.pid)
+        assert "honest" in names and not CONTROL.search(done.stdout)
+        lost = harness.Recording(path).lost()
+        for reasons in (("stack_cut",), ("frame_invalid", "frame_unreadable"), ("code_unnamed",),
+                        ("lines_cut", "line_table")):
+            assert any(lost.get(reason) for reason in reasons), (reasons, lost)
+        for name in names:
+            # A length of a name that is a lie brings along what lies behind it: cut, and counted.
+            assert CORRUPT.fullmatch(name) or name.startswith("victim_name_length"), name
+        for command in (["dump", "-p", workload.pid], ["dump", "--json", "-n", "-p", workload.pid],
+                        ["top", "-b", "-c", 2, "-i", 0.5, "-p", workload.pid],
+                        ["record", "-p", workload.pid, "-d", 1, "-o", path]):
+            done = Done(program, *command)
+            assert not done.returncode or "is not that of CPython %d.%d" % interpreter.version \
+                in done.stderr, done.stderr
+            assert "--json" in command or not CONTROL.search(done.stdout), repr(done.stdout)
