@@ -132,10 +132,11 @@ static void generator_keep(struct native_names *names, struct generator *generat
 	size_t bytes = perf_map_bytes(map);
 
 	generator_forget(names, generator);
-	if (names->map_bytes + bytes > MAP_BYTES_MAX)
+	if (names->map_bytes + bytes > MAP_BYTES_MAX) {
 		HASH_ITER (hh, names->generators, other, next) {
 			generator_forget(names, other);
 		}
+	}
 	generator->map = map;
 	generator->read_ms = clock_now_ms();
 	names->map_bytes += bytes;

@@ -514,7 +514,8 @@ int targets_check(struct targets *targets, struct error *error)
 	struct target *target, *next;
 	pid_t ended = 0;
 
-	HASH_ITER (hh, targets->all, target, next) {
+	for (target = targets->all; target; target = next) {
+		next = target->hh.next;
 		if (target->index >= PROCESS_INDEX_KERNEL || process_alive(&target->process))
 			continue;
 		ended = target->process.pid;

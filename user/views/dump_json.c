@@ -11,7 +11,6 @@
 #include "views/dump.h"
 #include "views/json_parts.h"
 
-
 /* Functions here return a new reference or NULL, see json_parts.h. */
 
 static json_t *json_text(const struct dump *dump, uint32_t id)

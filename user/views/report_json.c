@@ -309,8 +309,8 @@ int view_json(const struct profile *profile, const struct view_options *options,
 		report = json_report(profile, summary, verdicts, waits);
 		result = report ? 0 : -ENOMEM;
 	}
-	if (!result && (json_dumpf(report, stream, json_flags(stream, 1)) ||
-			fputc('\n', stream) == EOF))
+	if (!result &&
+	    (json_dumpf(report, stream, json_flags(stream, 1)) || fputc('\n', stream) == EOF))
 		result = -EIO;
 	json_decref(report);
 	waits_free(waits);
