@@ -393,6 +393,55 @@ static void garbage(void)
 		_PyRuntime[i] = (uint64_t)rand_r(&seed) << 33 ^ (uint64_t)rand_r(&seed);
 }
 
+#define DEEP      1400
+#define LONG_NAME 2000
+
+/* A name of its own for each frame, as long as is kept; `round` makes them new. */
+static void endless_write(struct frame *all, struct code *own, char *texts, uint64_t round)
+{
+	for (int i = 0; i < DEEP; i++) {
+		struct text *text = (void *)(texts + (size_t)i * 2048);
+		int length =
+			snprintf((char *)text + 40, 32, "endless_%d_%lu_", i, (unsigned long)round);
+
+		memset((char *)text + 40 + length, 'x', (size_t)(LONG_NAME - length));
+		text->length = LONG_NAME;
+		text->state = names[0].state;
+		own[i] = codes[0];
+		own[i].name = own[i].qualified_name = (uint64_t)text;
+		own[i].version = (uint32_t)(round * DEEP + (uint64_t)i + 5000);
+		all[i] = frames[0];
+		all[i].previous = i + 1 < DEEP ? (uint64_t)&all[i + 1] : 0;
+		all[i].executable = (uint64_t)&own[i];
+		all[i].instruction = (uint64_t)own[i].instructions;
+	}
+}
+
+static void *names_change(void *ignored)
+{
+	struct frame *all = pages(DEEP * sizeof(*all) + PAGE);
+	struct code *own = pages(DEEP * sizeof(*own) + PAGE);
+	char *texts = pages(DEEP * 2048 + PAGE);
+
+	/* A quarter of a megabyte of line table for each of them, of which each is sent. */
+	lines->size = 255 << 10;
+	memset(lines->data, 0xff, lines->size);
+	for (uint64_t round = 0;; round++) {
+		endless_write(all, own, texts, round);
+		threads[0].frame = threads[1].frame = (uint64_t)all;
+		usleep(5000);
+	}
+	return ignored;
+}
+
+/* Ever new functions. */
+static void names_endless(void)
+{
+	pthread_t thread;
+
+	pthread_create(&thread, NULL, names_change, NULL);
+}
+
 static const struct {
 	const char *name;
 	void (*tell)(void);
@@ -419,6 +468,7 @@ static const struct {
 	{"free-threaded", free_threaded},
 	{"version-unknown", version_unknown},
 	{"garbage", garbage},
+	{"names-endless", names_endless},
 };
 
 static void *nap(void *ignored)
