@@ -119,6 +119,8 @@ int capture_begin(struct capture *capture, struct error *error)
 	if (!result)
 		result = session_start(capture->session, error);
 	if (!result)
+		result = targets_check(capture->targets, error);
+	if (!result)
 		result = session_enroll(capture->session, error);
 	if (result || !scope_follows(capture->scope))
 		return result;

@@ -365,6 +365,14 @@ int session_set_process(struct session *session, uint32_t pid, const struct proc
 				    sizeof(*config), BPF_ANY);
 }
 
+void session_forget_process(struct session *session, uint32_t pid, uint32_t index)
+{
+	struct process_config known;
+
+	if (!session_get_process(session, pid, &known) && known.index == index)
+		bpf_map__delete_elem(session->programs->maps.processes, &pid, sizeof(pid), 0);
+}
+
 void session_pass_process(struct session *session, uint32_t pid, uint32_t index)
 {
 	struct process_config config = {.flags = PROCESS_FOLLOW}, known;

@@ -57,6 +57,9 @@ void session_close(struct session *session);
  */
 int session_set_process(struct session *session, uint32_t pid, const struct process_config *config);
 
+/* Takes back what session_set_process() said of a process that has ended, if that still holds. */
+void session_forget_process(struct session *session, uint32_t pid, uint32_t index);
+
 /*
  * Has a process passed over from now on, with the ledgers of its threads, but not its children. Not
  * if it is known under another index than this one: it runs another program by now.

@@ -73,6 +73,12 @@ static bool target_is_left_out(const struct targets *targets, const struct targe
 	       (mode_is_optional(target->mode) || targets->world.flags & PROCESS_FOLLOW);
 }
 
+/* Whether an error is of a Python that cannot be recorded, now or later. */
+static bool is_refusal(int error)
+{
+	return error == -ENOTSUP || error == -EPROTO || error == -EACCES;
+}
+
 static void target_remove(struct targets *targets, struct target *target)
 {
 	target_finish(&targets->world, target);
@@ -114,24 +120,55 @@ static struct known_program *known_find(const struct targets *targets,
 }
 
 /*
+ * Takes back what the kernel side was told of a process whose end it may not have seen: another one
+ * with its PID would be taken for it. What was recorded until then is not sure to be its own.
+ */
+static void target_forget(struct targets *targets, struct target *target)
+{
+	session_forget_process(targets->world.session, (uint32_t)target->process.pid,
+			       target->index);
+	if (target->index >= PROCESS_INDEX_KERNEL || !target->described)
+		return;
+	recorder_leave_out(targets->world.recorder, target->profile_process);
+	target->described = false;
+}
+
+/* One of which only events have told so far has not been opened. */
+static bool target_alive(const struct target *target)
+{
+	if (target->process.start_ticks)
+		return process_alive(&target->process);
+	return !kill(target->process.pid, 0) || errno == EPERM;
+}
+
+/*
  * Has the kernel side know what is known of a target now. Not where it has taken the process on
- * itself meanwhile, or with another program: of that an event tells, which is on its way.
+ * itself meanwhile, or with another program: of that an event tells, which is on its way. Returns
+ * -ESRCH if the process has ended: one that lives on after it was told of is seen to end.
  */
 static int target_tell(struct targets *targets, struct target *target)
 {
+	uint32_t pid = (uint32_t)target->process.pid;
 	struct process_config known;
+	bool is_known;
+	int result;
 
 	if (!targets->begun)
 		return 0;
-	if (!session_get_process(targets->world.session, (uint32_t)target->process.pid, &known)) {
-		if (!(known.flags & PROCESS_PASSED_OVER) && known.index != target->index)
-			return 0;
-		/* It may have left the cgroup, or be there again. */
+	is_known = !session_get_process(targets->world.session, pid, &known);
+	if (target->index >= PROCESS_INDEX_KERNEL && (!is_known || known.index != target->index))
+		return -ESRCH;
+	if (is_known && !(known.flags & PROCESS_PASSED_OVER) && known.index != target->index)
+		return 0;
+	if (is_known) { /* it may have left the cgroup, or be there again */
 		target->config.flags &= ~(uint32_t)PROCESS_FOLLOW;
 		target->config.flags |= known.flags & PROCESS_FOLLOW;
 	}
-	return session_set_process(targets->world.session, (uint32_t)target->process.pid,
-				   &target->config);
+	result = session_set_process(targets->world.session, pid, &target->config);
+	if (result || target_alive(target))
+		return result;
+	target_forget(targets, target);
+	return -ESRCH;
 }
 
 /*
@@ -381,7 +418,7 @@ static void target_pass(struct targets *targets, struct target *target, int erro
 	uint32_t index = target->index;
 	bool followed = target->mode == TARGET_MAY_BE_FOLLOWED && error != -ESRCH;
 
-	if (mode_is_optional(target->mode) && (error == -ENOTSUP || error == -EPROTO))
+	if (mode_is_optional(target->mode) && is_refusal(error))
 		notices_add(targets->notices, pid, target->last.text);
 	target_remove(targets, target);
 	if (followed)
@@ -492,7 +529,7 @@ static void target_wait(struct targets *targets, struct target *target, int erro
 	struct program_config pass = {.verdict = FOLLOW_PASS};
 	char path[64];
 
-	if (mode_is_optional(target->mode) && (error == -ENOTSUP || error == -EPROTO)) {
+	if (mode_is_optional(target->mode) && is_refusal(error)) {
 		notices_add(targets->notices, target->process.pid, target->last.text);
 		target_refuse(targets, target);
 		return;
@@ -530,8 +567,27 @@ static void target_look(struct targets *targets, struct target *target)
 		error = target_tell(targets, target);
 	if (!error && target->program.inode)
 		error = program_learn(targets, target);
-	if (error)
+	if (error && error != -ESRCH)
 		notices_add(targets->notices, target->process.pid, strerror(-error));
+}
+
+int targets_check(struct targets *targets, struct error *error)
+{
+	struct target *target, *next;
+	pid_t ended = 0;
+
+	for (target = targets->all; target; target = next) {
+		next = target->hh.next;
+		if (target->index >= PROCESS_INDEX_KERNEL || process_alive(&target->process))
+			continue;
+		ended = target->process.pid;
+		target_forget(targets, target);
+		target_remove(targets, target);
+	}
+	if (ended && !targets->all && !targets->endless)
+		return error_set(error, -ESRCH, "process %d ended before it could be recorded",
+				 (int)ended);
+	return 0;
 }
 
 void targets_finish(struct targets *targets)
@@ -595,14 +651,6 @@ const struct process *targets_process(const struct targets *targets, uint32_t pr
 		return &target->process;
 	}
 	return NULL;
-}
-
-/* One of which only events have told so far has not been opened. */
-static bool target_alive(const struct target *target)
-{
-	if (target->process.start_ticks)
-		return process_alive(&target->process);
-	return !kill(target->process.pid, 0) || errno == EPERM;
 }
 
 bool targets_alive(const struct targets *targets)

@@ -58,6 +58,12 @@ bool targets_take_entered(struct targets *targets);
 int targets_begin(struct targets *targets, struct error *error);
 
 /*
+ * To be called once the kernel side sees processes end: drops those that have ended before that,
+ * since their PIDs may be others' by now. Returns 0, or -ESRCH: no process is left to be recorded.
+ */
+int targets_check(struct targets *targets, struct error *error);
+
+/*
  * Looks again for the interpreter of processes that have none yet, if it is time to. To be called
  * often; it costs nothing when there is nothing to do.
  */
