@@ -71,7 +71,7 @@ def in_recursion():
 
 
 STATES = {"in_lock": "lock", "in_socket": "socket", "in_pipe": "pipe", "in_sleep": "sleep", "in_poll": "poll", "in_child": "child", "in_recursion": "sleep"}
-targets, kept, children, facts = {"in_pipe": "pipe"}, [], [], {}
+targets, kept, children, facts = {"in_pipe": "pipe", "in_poll": "4 descriptors"}, [], [], {}
 
 
 def last_line(function):
