@@ -5,6 +5,7 @@ import re
 import shutil
 import signal
 import subprocess
+import termios
 
 import pytest
 
@@ -294,10 +295,64 @@ def test_no_colour_where_none_is_wanted(target):
     assert not coloured(outputs[1])
 
 
-def test_a_terminal_that_nobody_knows(target):
-    with Terminal("top", "-p", target.pid, TERM="no-such-terminal") as terminal:
+@pytest.mark.parametrize("name", ["no-such-terminal", "dumb", ""])
+def test_a_terminal_without_a_screen(target, name):
+    with Terminal("top", "-p", target.pid, TERM=name) as terminal:
         assert terminal.status() == 1
-        assert b"-b" in terminal.output and b"no-such-terminal" in terminal.output
+        assert b"-b" in terminal.output and b"`%s`" % name.encode() in terminal.output
+        assert b"\x1b" not in terminal.output
+
+
+@pytest.mark.parametrize("name", ["xterm", "xterm-256color", "screen", "tmux-256color", "linux",
+                                  "vt100"])
+def test_usual_terminals(target, name):
+    with Terminal("top", "-p", target.pid, "-i", "0.3", TERM=name) as terminal:
+        terminal.shows(b"burn (gil.py:9)")
+        terminal.press(b"q")
+        assert terminal.status() == 0
+        assert termios.tcgetattr(terminal.slave) == terminal.before
+
+
+def test_stopped_by_a_key_and_continued(target):
+    """The shell gets its terminal as it was, and top its screen again."""
+    with Screen("top", "-p", target.pid, "-i", "0.3", shell=True) as screen:
+        screen.shows("burn (gil.py:9)")
+        screen.press("C-z")
+        screen.shows("Stopped")
+        assert "burn" not in screen.text()
+        screen.press("stty -a | grep -o ' echo ' | sed 's/ echo /modes are/'", "Enter")
+        screen.shows("modes are\n")
+        screen.press("fg", "Enter")
+        screen.shows("burn (gil.py:9)")
+        screen.press("q")
+        harness.wait_for(lambda: "burn" not in screen.text(), "the shell")
+
+
+def test_names_of_any_script_and_length(python):
+    """Wide characters, marks that combine, and names longer than the screen."""
+    with harness.Workload(python.command("scripts.py")) as workload:
+        for environment in ([], ["LC_ALL=C"]):
+            with top(workload, columns=60, environment=environment) as screen:
+                lines = screen.shows("\u8a08\u7b97")
+                assert all(len(line) <= 60 for line in lines)
+                assert any("\u2026" in line and "very_long" in line for line in lines)
+                screen.press("q")
+
+
+def test_moving_through_many_rows(python):
+    """The page keys, Home and End."""
+    with harness.Workload(python.command("scripts.py", "--rows", "60")) as workload:
+        with top(workload, "--sort", "name", "--filter", "row_") as screen:
+            def first():
+                found = re.search(r"row_(\d\d) \(", screen.text())
+                return found and found.group(1)
+
+            harness.wait_for(lambda: first() == "00", "the first row")
+            page = len(re.findall(r"row_\d\d \(", screen.text()))
+            for key, row in [("Down", 1), ("NPage", page), ("Up", page - 1), ("PPage", 0),
+                             ("End", 60 - page), ("Home", 0)]:
+                screen.press(key)
+                harness.wait_for(lambda: first() == "%02d" % row, key)
 
 
 def test_without_a_terminal(target):

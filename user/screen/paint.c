@@ -83,9 +83,13 @@ static char *title_text(const struct scene *scene, const struct crowd *crowd)
 		threads += crowd->all[at]->verdicts[scene->settings->period].threads;
 		ended += !live_process_lives(rows_processes(scene->rows), crowd->all[at]);
 	}
-	if (crowd->count == 1)
+	if (!rows_window(scene->rows))
+		length = asprintf(&text, "Looking: the first figures come in a moment");
+	else if (crowd->count == 1)
 		length = asprintf(&text, "%s  pid %" PRIu32 "  %.*s", only->command, only->pid,
 				  (int)strcspn(only->python, "("), only->python);
+	else if (!crowd->count)
+		length = asprintf(&text, "No Python process");
 	else if (ended)
 		length = asprintf(&text, "%" PRIu32 " processes, %" PRIu32 " of them ended",
 				  crowd->count, ended);
