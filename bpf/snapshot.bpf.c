@@ -17,6 +17,9 @@ int enroll_threads(struct bpf_iter__task *context)
 
 	if (!task || !process_find(task))
 		return 0;
+	/* The first thread stays as a zombie for as long as there are others. */
+	if (task->flags & TASK_EXITING)
+		return 0;
 	if (bpf_task_storage_get(&threads, task, 0, 0))
 		return 0;
 	if (task->on_cpu)

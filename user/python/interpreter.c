@@ -541,7 +541,7 @@ static int not_python(const struct process *process, struct error *error)
 	char link[64], path[512];
 	ssize_t length;
 
-	snprintf(link, sizeof(link), "/proc/%d/exe", process->pid);
+	snprintf(link, sizeof(link), "/proc/%d/exe", process->door);
 	length = readlink(link, path, sizeof(path) - 1);
 	if (length < 0)
 		return error_set(error, -ENOEXEC,
