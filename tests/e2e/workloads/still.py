@@ -67,7 +67,7 @@ def deep(n):
 
 
 def in_recursion():
-    deep(200)
+    deep(500)
 
 
 STATES = {"in_lock": "lock", "in_socket": "socket", "in_pipe": "pipe", "in_sleep": "sleep", "in_poll": "poll", "in_child": "child", "in_recursion": "sleep"}
