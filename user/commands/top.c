@@ -371,6 +371,19 @@ static bool top_is_over(const struct top *top)
 	return top->arguments->batch && top->ended;
 }
 
+/* A script that ends it gets what there is of the last window. */
+static int end_by_signal(struct top *top, struct error *error)
+{
+	int result = 0;
+
+	if (top->arguments->batch && !top->ended) {
+		result = look(top, error);
+		if (!result)
+			result = paint(top, error);
+	}
+	return result;
+}
+
 static int run(struct top *top, struct error *error)
 {
 	const int descriptors[] = {top->signals, STDIN_FILENO};
@@ -383,9 +396,11 @@ static int run(struct top *top, struct error *error)
 		if (changed && (top->looks || !top->arguments->batch))
 			result = paint(top, error);
 		changed = false;
-		if (result || capture_wait(&top->watch.capture, descriptors, count,
-					   timeout_until(due_ns)) == top->signals)
+		if (result)
 			return result;
+		if (capture_wait(&top->watch.capture, descriptors, count, timeout_until(due_ns)) ==
+		    top->signals)
+			return end_by_signal(top, error);
 		if (keys_take(top, &changed))
 			return 0;
 		result = look_if_due(top, &due_ns, &changed, error);
