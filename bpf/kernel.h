@@ -26,8 +26,6 @@ struct pt_regs {
 	unsigned long r10, r9, r8, dx, si, di, orig_ax, ip, sp, bp;
 };
 
-#define PF_EXITING 0x4 /* task_struct.flags, include/linux/sched.h */
-
 struct thread_struct {
 	unsigned long fsbase;
 };

@@ -15,7 +15,7 @@ int enroll_threads(struct bpf_iter__task *context)
 	struct task_struct *task = context->task;
 	__u32 mode = THREAD_BLOCKED;
 
-	if (!task || task->flags & PF_EXITING || !process_find(task) || thread_find(task))
+	if (!task || task->flags & TASK_EXITING || !process_find(task) || thread_find(task))
 		return 0;
 	if (task->on_cpu)
 		mode = THREAD_RUNNING;

@@ -61,7 +61,8 @@ enum sample_flags {
 	SAMPLE_NATIVE =
 		32, /* native frames were looked for; not if nothing is known of the process */
 	SAMPLE_NATIVE_CUT = 64, /* the outer native frames are missing */
-	SAMPLE_LOOK = 128 /* of a thread that was away and still is: not part of the recording */
+	SAMPLE_LOOK = 128, /* of a thread that was away and still is: not part of the recording */
+	SAMPLE_HOLDS_GIL = 256 /* of a thread that ran and had its interpreter's lock */
 };
 
 /*

@@ -203,7 +203,7 @@ static void test_life(void **state)
 
 static void test_refused(void **state)
 {
-	struct process process = {.pid = 42};
+	struct process process = {.pid = 42, .door = 42};
 	struct error error;
 
 	assert_int_equal(process_open(0, &process, &error), -EINVAL);

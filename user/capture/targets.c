@@ -102,7 +102,7 @@ static struct target *target_append(struct targets *targets, pid_t pid, uint32_t
 	target = calloc(1, sizeof(*target));
 	if (!target)
 		return NULL;
-	target->process = (struct process){.pid = pid, .pidfd = -1};
+	target->process = (struct process){.pid = pid, .door = pid, .pidfd = -1};
 	target->index = index;
 	target->mode = TARGET_ONLY_PYTHON;
 	target->config.flags = targets->world.flags;
@@ -534,7 +534,7 @@ static void target_wait(struct targets *targets, struct target *target, int erro
 		target_refuse(targets, target);
 		return;
 	}
-	snprintf(path, sizeof(path), "/proc/%d/exe", (int)target->process.pid);
+	snprintf(path, sizeof(path), "/proc/%d/exe", (int)target->process.door);
 	if (mode_is_optional(target->mode) && error == -ENOEXEC &&
 	    programs_kind(targets->world.programs, path) == PROGRAM_OTHER) {
 		if (target->program.inode)

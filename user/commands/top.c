@@ -29,7 +29,6 @@
 #define RATE_LIMIT      10000
 #define DRAIN_MS        200
 #define NS_PER_MS       1000000ULL
-#define ENDED_MESSAGE   "The process has ended."
 
 struct top_arguments {
 	pid_t pids[PROCESSES_LIMIT];
@@ -79,7 +78,8 @@ static const struct argp_option options[] = {
 	{"view", OPTION_VIEW, "VIEW", 0,
 	 "Begin with a row for each function (default), line, thread or process", 0},
 	{"sort", OPTION_SORT, "COLUMN", 0,
-	 "Begin sorted by self (default), total, cpu, queue, io, lock, gil, idle or name", 0},
+	 "Begin sorted by self (default), total, cpu, queue, io, lock, gil, idle, other or name",
+	 0},
 	{"idle", OPTION_IDLE, NULL, 0, "Begin with idle time counted too", 0},
 	{"filter", OPTION_FILTER, "TEXT", 0, "Begin with only the rows that have TEXT", 0},
 	{NULL, 0, NULL, 0, NULL, 0},
@@ -261,6 +261,7 @@ static int look(struct top *top, struct error *error)
 
 	if (!result && rows_add(top->rows, window))
 		result = error_set(error, -ENOMEM, "no memory");
+	rows_add_gil(top->rows, top->watch.gil_share);
 	profile_free(window);
 	costs_measure(top);
 	top->looks++;
@@ -277,6 +278,16 @@ static void file_end_line(void *context, enum ink ink)
 	fputc('\n', context);
 }
 
+static const char *message(const struct top *top)
+{
+	const struct scope *scope = &top->scope;
+
+	if (!top->ended)
+		return NULL;
+	return scope->pid_count == 1 && !scope->descendants ? "The process has ended."
+							    : "All processes have ended.";
+}
+
 static int paint(struct top *top, struct error *error)
 {
 	const bool batch = top->arguments->batch;
@@ -284,7 +295,7 @@ static int paint(struct top *top, struct error *error)
 	struct scene scene = {.rows = top->rows, .settings = &top->settings, .costs = top->costs};
 	struct view_options view = {0};
 
-	scene.message = top->ended ? ENDED_MESSAGE : NULL;
+	scene.message = message(top);
 	if (batch) {
 		view_options_detect(&view, stdout);
 		scene.columns = view.columns;
@@ -365,6 +376,19 @@ static bool top_is_over(const struct top *top)
 	return top->arguments->batch && top->ended;
 }
 
+/* A script that ends it gets what there is of the last window. */
+static int end_by_signal(struct top *top, struct error *error)
+{
+	int result = 0;
+
+	if (top->arguments->batch && !top->ended) {
+		result = look(top, error);
+		if (!result)
+			result = paint(top, error);
+	}
+	return result;
+}
+
 static int run(struct top *top, struct error *error)
 {
 	const int descriptors[] = {top->signals, STDIN_FILENO};
@@ -377,9 +401,11 @@ static int run(struct top *top, struct error *error)
 		if (changed && (top->looks || !top->arguments->batch))
 			result = paint(top, error);
 		changed = false;
-		if (result || capture_wait(&top->watch.capture, descriptors, count,
-					   timeout_until(due_ns)) == top->signals)
+		if (result)
 			return result;
+		if (capture_wait(&top->watch.capture, descriptors, count, timeout_until(due_ns)) ==
+		    top->signals)
+			return end_by_signal(top, error);
 		if (keys_take(top, &changed))
 			return 0;
 		result = look_if_due(top, &due_ns, &changed, error);
@@ -399,8 +425,6 @@ static int top_open(struct top *top, int argc, char **argv, struct error *error)
 	if (!arguments->batch && (!isatty(STDIN_FILENO) || !isatty(STDOUT_FILENO)))
 		return terminal_open(error);
 	result = rights_check(error);
-	if (!result)
-		result = signals_take(top, error);
 	top->rows = rows_new(arguments->native);
 	if (!result && !top->rows)
 		result = error_set(error, -ENOMEM, "no memory");
@@ -408,6 +432,8 @@ static int top_open(struct top *top, int argc, char **argv, struct error *error)
 		result = scope_open(&top->scope, error);
 	if (!result)
 		result = watch_open(&top->watch, &capture, &top->scope, error);
+	if (!result)
+		result = signals_take(top, error);
 	if (!result && !arguments->batch)
 		result = terminal_open(error);
 	costs_measure(top);

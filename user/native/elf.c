@@ -129,7 +129,7 @@ static int stat_same(const char *path, const struct mapping *mapping, struct sta
 int mapping_file_path(const struct process *process, const struct mapping *mapping, char *path,
 		      size_t size, struct stat *status)
 {
-	int length = snprintf(path, size, "/proc/%d/map_files/%" PRIx64 "-%" PRIx64, process->pid,
+	int length = snprintf(path, size, "/proc/%d/map_files/%" PRIx64 "-%" PRIx64, process->door,
 			      mapping->start, mapping->end);
 	int error;
 
@@ -137,7 +137,7 @@ int mapping_file_path(const struct process *process, const struct mapping *mappi
 		return -ENAMETOOLONG;
 	if (!stat(path, status))
 		return 0;
-	snprintf(path, size, "/proc/%d/exe", process->pid);
+	snprintf(path, size, "/proc/%d/exe", process->door);
 	if (!stat_same(path, mapping, status))
 		return 0;
 	error = process_root_path(process, mapping->path, path, size);
@@ -150,12 +150,12 @@ int elf_file_open_mapping(const struct process *process, const struct mapping *m
 	char path[PROCESS_PATH_SIZE + 32];
 	int error;
 
-	snprintf(path, sizeof(path), "/proc/%d/map_files/%" PRIx64 "-%" PRIx64, process->pid,
+	snprintf(path, sizeof(path), "/proc/%d/map_files/%" PRIx64 "-%" PRIx64, process->door,
 		 mapping->start, mapping->end);
 	error = elf_file_open(path, file);
 	if (!error || error == -ENOEXEC || error == -EINVAL || error == -ENOMEM)
 		return error;
-	snprintf(path, sizeof(path), "/proc/%d/exe", process->pid);
+	snprintf(path, sizeof(path), "/proc/%d/exe", process->door);
 	if (!open_same(path, mapping, file))
 		return 0;
 	error = process_root_path(process, mapping->path, path, sizeof(path));

@@ -554,7 +554,7 @@ static int not_python(const struct process *process, const char *unreadable, str
 				 "no right to read %s, which process %d runs: run as root, or "
 				 "grant CAP_DAC_READ_SEARCH",
 				 unreadable, process->pid);
-	snprintf(link, sizeof(link), "/proc/%d/exe", process->pid);
+	snprintf(link, sizeof(link), "/proc/%d/exe", process->door);
 	length = readlink(link, path, sizeof(path) - 1);
 	if (length < 0)
 		return error_set(error, -ENOEXEC,
