@@ -477,6 +477,22 @@ def test_waits_for_the_first_child(python):
         assert ledger(recording, said["pid"]) >= 0.95 * said["cpu"]
 
 
+def test_descendants_of_the_first_process(python):
+    """No Python, and on some machines one that nobody may look into."""
+    path = harness.output_path("first-process")
+    with Member(python.command("member.py")) as member, \
+            harness.Recorder("-s", "-p", 1, "-r", RATE, "-o", path) as recorder:
+        recorder.wait_started()
+        said = [member.burn("inside", 0.1), member.tell("spawn", "inside", 0.1)]
+        recorder.process.send_signal(signal.SIGINT)
+        done = recorder.wait()
+    assert done.returncode == 0, done.stderr
+    recording = harness.Recording(path, done=done)
+    # How much of it is not said: all of the machine is recorded, and may fill any ring.
+    for each in said:
+        assert burned(recording, each, "inside") > 0
+
+
 def test_several_processes(python):
     """Each once, however often it is named, and nobody else; with -s wherever it stands."""
     path = harness.output_path("several")
