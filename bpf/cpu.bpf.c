@@ -38,6 +38,10 @@ int sample_cpu(struct sampled_registers *registers)
 	cpu_tick_note(task);
 	if (!thread)
 		return 0;
+	if (!process_find(task)) { /* it was given up, and may be taken on again */
+		thread->mode = THREAD_NEW;
+		return 0;
+	}
 	if (sample_begin(&sampling, SCRATCH_CPU, task))
 		return 0;
 	sampling.sample->state = STATE_RUNNING;

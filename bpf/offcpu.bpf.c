@@ -92,7 +92,7 @@ static __always_inline void thread_return(void *context)
 		thread->unknown_ns = 0;
 		ledger_wait_end(thread, thread->state, unknown);
 	}
-	if (!sample_begin(&sampling, SCRATCH_OFFCPU, task)) {
+	if (process_find(task) && !sample_begin(&sampling, SCRATCH_OFFCPU, task)) {
 		sample_add_wait(sampling.sample, thread, OWN_THREAD, POLL_RETURN);
 		sample_add_stack(&sampling, thread, task, OWN_THREAD);
 		sample_add_kernel(sampling.sample,

@@ -108,10 +108,10 @@ int BPF_PROG(end_thread, struct task_struct *task)
 
 	if (!process)
 		return 0;
-	if (thread) {
+	if (thread && !(process->flags & PROCESS_PASSED_OVER))
 		ledger_send(thread, task, process);
+	if (thread)
 		thread->mode = THREAD_CLOSED;
-	}
 	if (BPF_CORE_READ(task, signal, live.counter))
 		return 0;
 	if (!(process->flags & PROCESS_PASSED_OVER))
