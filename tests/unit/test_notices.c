@@ -30,7 +30,8 @@ static void test_each_once(void **state)
 	notices_add(notices, 43, "first");
 	assert_string_equal(notices_text(notices),
 			    "process 42 and 1 other: first\nprocess 7: second\n");
-	notices_add(notices, 43, "first");
+	notices_add(notices, 43, "first"); /* a process counts once */
+	notices_add(notices, 44, "first");
 	notices_add(notices, 1, "");
 	assert_string_equal(notices_text(notices), "process 42 and 2 others: first\n"
 						   "process 7: second\nprocess 1: \n");

@@ -52,7 +52,8 @@ static int counts_check(const struct elf_file *file)
 	Elf64_Ehdr header;
 	Elf64_Shdr first;
 
-	if (elf_read(file, 0, &header, sizeof(header)))
+	if (elf_read(file, 0, &header, sizeof(header)) ||
+	    memcmp(header.e_ident, ELFMAG, SELFMAG) != 0 || header.e_ident[EI_CLASS] != ELFCLASS64)
 		return -ENOEXEC;
 	sections = header.e_shnum;
 	segments = header.e_phnum;
