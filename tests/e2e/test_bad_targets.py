@@ -557,7 +557,7 @@ def test_storm(program, python, scope):
 
 
 def test_storm_live(program, python):
-    with harness.Workload(python.command("storm.py", "8")) as workload:
+    with harness.Workload(python.command("storm.py", "60")) as workload:
         done = Done(program, "top", "-a", "-b", "-c", 3, "-i", 0.7, "--view", "process").succeeded()
         assert "storm.py" in done.stdout
         done = Done(program, "top", "-p", workload.pid, "-s", "-b", "-c", 2, "-i", 0.5).succeeded()
