@@ -30,7 +30,7 @@ MEMORY_MAX = 150 << 10  # KiB: what 500 processes may cost
 LIES = ("good frames-cycle frame-itself threads-cycle interpreters-cycle threads-million "
         "name-gigabyte name-negative name-smallest name-control name-wide lines-terabyte "
         "lines-negative lines-endless much churn pointers offsets-random offsets-huge "
-        "free-threaded version-unknown garbage").split()
+        "free-threaded version-unknown garbage").split()  # and names-endless
 # What the functions of workloads/hostile.c may be called: a name of its own, or none.
 OWN_NAMES = re.compile("fake_function_[0-9]+|cut_|n{1000,}|negative|smallest|\\[unnamed\\]|"
                        "\x1b.*|\ufffd{1,100}|", re.DOTALL)
@@ -557,7 +557,7 @@ def test_storm(program, python, scope):
 
 
 def test_storm_live(program, python):
-    with harness.Workload(python.command("storm.py", "8")) as workload:
+    with harness.Workload(python.command("storm.py", "60")) as workload:
         done = Done(program, "top", "-a", "-b", "-c", 3, "-i", 0.7, "--view", "process").succeeded()
         assert "storm.py" in done.stdout
         done = Done(program, "top", "-p", workload.pid, "-s", "-b", "-c", 2, "-i", 0.5).succeeded()
@@ -864,3 +864,32 @@ def test_damaged_interpreter(program, interpreter):
             assert not done.returncode or "is not that of CPython %d.%d" % interpreter.version \
                 in done.stderr, done.stderr
             assert "--json" in command or not CONTROL.search(done.stdout), repr(done.stdout)
+
+
+def test_names_without_end(program, liar):
+    """1,400 frames of ever new functions with names of 2 KB and line tables of 255 KB."""
+    path = harness.output_path("names-without-end")
+    with harness.Workload([liar, "names-endless"]) as workload:
+        done = Done(program, "record", "-p", workload.pid, "-d", 4, "-r", 499, "-o", path)
+        assert "frames without a name" in done.succeeded().stdout, done.stdout
+        names = functions_of(pprof.Profile(path), workload.pid)
+        assert names and all(re.fullmatch(r"endless_\d+_\d+_x+|fake_function_0|\[unnamed\]", name)
+                             for name in names), names
+        done = Done(program, "top", "-b", "-c", 3, "-i", 1, "-p", workload.pid).succeeded()
+        assert done.stdout
+
+
+@pytest.mark.parametrize("mappings", [0, 60000])
+def test_mapping_without_end(program, python, liar, tmp_path, mappings):
+    """What seems to be Python is mapped and unmapped in a loop, inside and beside of a target."""
+    flood = native.compile_source(os.path.join(BUILD, "e2e", "flood"), "flood.c", "-lpthread")
+    library = native.compile_source(os.path.join(BUILD, "e2e", "flood.so"), "flood.c", "-shared",
+                                    "-fPIC", "-lpthread")
+    promising, path = str(tmp_path / "libpython3.so"), harness.output_path("mapping-without-end")
+    shutil.copy("/bin/true", promising)
+    environment = dict(os.environ, LD_PRELOAD=library, FLOOD=promising, FLOOD_MAPPINGS=str(mappings))
+    with harness.Workload([flood, promising, str(mappings)]), \
+            harness.Workload([liar, "good"], env=environment) as inside:
+        for scope in (["-a"], ["-p", str(inside.pid)]):
+            done = Done(program, "record", *scope, "-d", 2, "-q", "-o", path, seconds=40).succeeded()
+            assert "fake_function_0" in functions_of(pprof.Profile(path), inside.pid), done.stderr

@@ -66,7 +66,7 @@ struct codes {
 
 /* A target can make ever new code objects: what is kept of them is bounded, and the rest counted. */
 #define CODES_MAX       (1U << 20)
-#define LINES_BYTES_MAX (64UL << 20)
+#define LINES_BYTES_MAX (32UL << 20)
 #define TEXT_BYTES_MAX  (32UL << 20)
 
 struct codes *codes_new(struct profile *profile, uint64_t lost[LOSS_COUNT])

@@ -24,6 +24,12 @@
 #define SEGMENTS_MAX     4096
 #define PAGE_MASK_MIN    0xfffULL /* of the smallest page; segments are mapped in pages */
 
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+#define NATIVE_DATA ELFDATA2LSB
+#else
+#define NATIVE_DATA ELFDATA2MSB
+#endif
+
 static Elf *elf_of(const struct elf_file *file)
 {
 	return file->handle;
@@ -31,15 +37,9 @@ static Elf *elf_of(const struct elf_file *file)
 
 static int header_check(Elf *elf)
 {
-	const unsigned char native =
-		__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ ? ELFDATA2LSB : ELFDATA2MSB;
 	GElf_Ehdr header;
 
-	if (elf_kind(elf) != ELF_K_ELF || gelf_getclass(elf) != ELFCLASS64)
-		return -ENOEXEC;
-	if (!gelf_getehdr(elf, &header) || header.e_ident[EI_DATA] != native)
-		return -ENOEXEC;
-	return 0;
+	return elf_kind(elf) == ELF_K_ELF && gelf_getehdr(elf, &header) ? 0 : -ENOEXEC;
 }
 
 /*
@@ -52,8 +52,8 @@ static int counts_check(const struct elf_file *file)
 	Elf64_Ehdr header;
 	Elf64_Shdr first;
 
-	if (elf_read(file, 0, &header, sizeof(header)) ||
-	    memcmp(header.e_ident, ELFMAG, SELFMAG) != 0 || header.e_ident[EI_CLASS] != ELFCLASS64)
+	if (elf_read(file, 0, &header, sizeof(header)) || memcmp(header.e_ident, ELFMAG, SELFMAG) ||
+	    header.e_ident[EI_CLASS] != ELFCLASS64 || header.e_ident[EI_DATA] != NATIVE_DATA)
 		return -ENOEXEC;
 	sections = header.e_shnum;
 	segments = header.e_phnum;
