@@ -28,9 +28,16 @@ struct known_program {
 	UT_hash_handle hh;
 };
 
+/* A process without Python, whose children are looked at. */
+struct passed_process {
+	struct process process;
+	struct passed_process *next;
+};
+
 struct targets {
 	struct target_world world;
-	struct target *all; /* by PID */
+	struct passed_process *passed; /* where the recording ends with them */
+	struct target *all;            /* by PID */
 	struct known_program *known;
 	uint32_t next_index;
 	int64_t retry_ms; /* the earliest of all targets'; 0: none */
@@ -236,6 +243,33 @@ static void targets_handle(void *context, const struct process_record *record)
 	}
 }
 
+/* Without memory the recording may end before the process does. */
+static void passed_add(struct targets *targets, pid_t pid)
+{
+	struct passed_process *passed = calloc(1, sizeof(*passed));
+	struct error error;
+
+	if (!passed)
+		return;
+	if (process_open(pid, &passed->process, &error)) {
+		free(passed);
+		return;
+	}
+	passed->next = targets->passed;
+	targets->passed = passed;
+}
+
+static void passed_free(struct passed_process *passed)
+{
+	struct passed_process *next;
+
+	for (; passed; passed = next) {
+		next = passed->next;
+		process_close(&passed->process);
+		free(passed);
+	}
+}
+
 struct targets *targets_new(struct profile *profile, struct recorder *recorder,
 			    struct session *session, struct unwinder *unwinder)
 {
@@ -275,6 +309,7 @@ void targets_free(struct targets *targets)
 		HASH_DEL(targets->known, known);
 		free(known);
 	}
+	passed_free(targets->passed);
 	notices_free(targets->notices);
 	probed_files_free(targets->world.probed);
 	cgroups_free(targets->world.cgroups);
@@ -355,8 +390,11 @@ static void target_pass(struct targets *targets, struct target *target, int erro
 	if (mode_is_optional(target->mode) && (error == -ENOTSUP || error == -EPROTO))
 		notices_add(targets->notices, pid, target->last.text);
 	target_remove(targets, target);
-	if (followed)
-		session_pass_process(targets->world.session, (uint32_t)pid);
+	if (!followed)
+		return;
+	session_pass_process(targets->world.session, (uint32_t)pid);
+	if (!targets->endless)
+		passed_add(targets, pid);
 }
 
 int targets_add(struct targets *targets, pid_t pid, enum target_mode mode, struct error *error)
@@ -564,12 +602,16 @@ static bool target_alive(const struct target *target)
 
 bool targets_alive(const struct targets *targets)
 {
+	const struct passed_process *passed;
 	const struct target *target;
 
 	if (targets->endless)
 		return true;
 	for (target = targets->all; target; target = target->hh.next)
 		if (target_alive(target))
+			return true;
+	for (passed = targets->passed; passed; passed = passed->next)
+		if (process_alive(&passed->process))
 			return true;
 	return false;
 }

@@ -76,7 +76,7 @@ int targets_poll_timeout(const struct targets *targets);
 const struct process *targets_process(const struct targets *targets, uint32_t process,
 				      const struct process_config **config);
 
-/* Whether one of the processes still runs. */
+/* Whether one of the processes still runs, or one without Python whose children are looked at. */
 bool targets_alive(const struct targets *targets);
 
 /* What went wrong with processes on the way, one sentence each (ending in a newline), or "". */
