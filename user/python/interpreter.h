@@ -22,7 +22,6 @@ struct code_dealloc {
 			   * After an endbr64 `offset` is the next instruction's. */
 };
 
-
 struct interpreter {
 	struct python_layout layout;
 	char version[32]; /* "3.11.2" */
