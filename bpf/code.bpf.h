@@ -85,7 +85,8 @@ static __always_inline __u32 text_read(const struct python_layout *layout, __u64
 	length = *(__u64 *)(head + (layout->text_length & 63));
 	state = *(__u32 *)(head + (layout->text_state & 63)) >> (layout->text_kind_shift & 31);
 	width = state & 7;
-	if ((width != 1 && width != 2 && width != 4) || !(state & 8))
+	/* No text is longer than all that a process can have mapped. */
+	if ((width != 1 && width != 2 && width != 4) || !(state & 8) || length >> 47)
 		return 0;
 	data = address + (state & 16 ? layout->text_ascii_data : layout->text_compact_data);
 	part->cut = length > most / width;

@@ -22,9 +22,9 @@ const volatile __u8 syscall_waits[SYSCALLS_MAX] __weak = {};
 /* Whether samples have native frames. */
 const volatile __u32 native_stacks __weak = 1;
 
-/* enum follow_scope, and the cgroup (v2) with its depth below the root. */
+/* enum follow_scope, and the cgroup: its id, and the number of its hierarchy (0: version 2). */
 const volatile __u32 follow_scope __weak = FOLLOW_NONE;
-const volatile __u32 follow_cgroup_level __weak = 0;
+const volatile __u32 follow_hierarchy __weak = 0;
 const volatile __u64 follow_cgroup __weak = 0;
 
 /* Preallocated, since programs on perf events may not allocate. */

@@ -11,6 +11,7 @@
 #include "collection.bpf.h"
 #include "enroll.bpf.h"
 #include "process.bpf.h"
+#include "scope.bpf.h"
 #include "unwind_table.bpf.h"
 
 struct {
@@ -96,22 +97,13 @@ static __always_inline void process_take_program(struct process_config *process,
 	process->flags = flags;
 }
 
-/* Whether a process that is not known is to be, at an exec in its own context. */
-static __always_inline bool scope_holds_current(void)
-{
-	if (follow_scope == FOLLOW_HOST)
-		return true;
-	return follow_scope == FOLLOW_CGROUP &&
-	       bpf_get_current_ancestor_cgroup_id(follow_cgroup_level) == follow_cgroup;
-}
-
-/* Makes a process known. NULL: it is not wanted, or there is no room for it, which is counted. */
+/* Makes a process known. NULL: there is no room for it, which is counted. */
 static __always_inline struct process_config *process_add(struct task_struct *task)
 {
 	__u32 zero = 0, pid = task->tgid;
 	struct process_config *process = bpf_map_lookup_elem(&new_process, &zero);
 
-	if (!process || !scope_holds_current())
+	if (!process)
 		return NULL;
 	if (bpf_map_update_elem(&processes, &pid, process, BPF_NOEXIST)) {
 		loss_count(LOSS_PROCESS);
@@ -162,6 +154,46 @@ static __always_inline void fork_copy_maps(__u32 parent, __u32 child)
 		__builtin_memset(counts, 0, sizeof(*counts));
 }
 
+/*
+ * A process has come into the recorded cgroup: what it runs from now on is seen here, and user
+ * space is to see what it runs already.
+ */
+static __always_inline void process_join(struct task_struct *task)
+{
+	struct process_config *process = process_find_known(task);
+
+	if (process && process->flags & PROCESS_FOLLOW)
+		return;
+	if (process)
+		process->flags |= PROCESS_FOLLOW;
+	else if ((process = process_add(task)))
+		process->flags |= PROCESS_PASSED_OVER;
+	if (process && process->flags & PROCESS_PASSED_OVER)
+		process_send(task, PROCESS_RECORD_EVENT, RECORD_JOIN, 0);
+}
+
+/* It has left: it is recorded on, but neither what it starts nor the next program that it runs. */
+static __always_inline void process_leave(struct task_struct *task)
+{
+	struct process_config *process = process_find_known(task);
+
+	if (process)
+		process->flags &= ~PROCESS_FOLLOW;
+}
+
+/* Whether a process that is not followed is to be, by the program that it begins to run. */
+static __always_inline bool program_is_wanted(struct task_struct *task)
+{
+	return follow_scope == FOLLOW_HOST ||
+	       (follow_scope == FOLLOW_CGROUP && cgroup_is_followed(task_cgroup(task)));
+}
+
+/* Whether a process' next program is of no interest: it has left the recorded cgroup. */
+static __always_inline bool process_has_left(const struct process_config *process)
+{
+	return follow_scope == FOLLOW_CGROUP && !(process->flags & PROCESS_FOLLOW);
+}
+
 /* A new process, before it runs: if its parent is followed it is what its parent is. */
 static __always_inline void process_fork(struct task_struct *parent, struct task_struct *child)
 {
@@ -170,8 +202,13 @@ static __always_inline void process_fork(struct task_struct *parent, struct task
 	struct process_config *process;
 	struct process_record *record;
 
-	if (!from || !(from->flags & PROCESS_FOLLOW))
+	if (child_is_elsewhere(parent, child) && !cgroup_is_followed(task_cgroup(child)))
 		return;
+	if (!from || !(from->flags & PROCESS_FOLLOW)) {
+		if (following && child_is_elsewhere(parent, child))
+			process_join(child);
+		return;
+	}
 	if (bpf_map_update_elem(&processes, &pid, from, BPF_ANY)) {
 		loss_count(LOSS_PROCESS);
 		return;

@@ -155,9 +155,9 @@ static __always_inline __u64 gil_held(const struct thread *thread,
 	return gil;
 }
 
-/* Notes that the thread, of which a sample was taken on its CPU, has the lock. */
+/* Notes, also in the sample, that the thread of which it was taken on its CPU has the lock. */
 static __always_inline void gil_tick_note(const struct thread *thread, struct task_struct *task,
-					  subject_t subject, const struct sample_record *sample)
+					  subject_t subject, struct sample_record *sample)
 {
 	const struct process_config *process = process_find(task);
 	struct gil_key key = {.pid = task->tgid};
@@ -169,6 +169,7 @@ static __always_inline void gil_tick_note(const struct thread *thread, struct ta
 	key.gil = gil_held(thread, process, subject);
 	if (!key.gil)
 		return;
+	sample->flags |= SAMPLE_HOLDS_GIL;
 	ticks = bpf_map_lookup_elem(&gil_ticks, &key);
 	if (!ticks) {
 		bpf_map_update_elem(&gil_ticks, &key, &gil_ticks_none, BPF_NOEXIST);

@@ -134,7 +134,8 @@ static __always_inline void sample_send(struct sample_record *sample)
 		      bounded(sample->kernel_count, KERNEL_FRAMES_MAX) * sizeof(__u64);
 
 	sample->head.size = bytes;
-	emit(sample, bytes, true, LOSS_RING_FULL);
+	if (sample->head.process) /* else its process is not recorded any more */
+		emit(sample, bytes, true, LOSS_RING_FULL);
 }
 
 static __always_inline struct process_config *sample_add_python(struct sampling *sampling,
@@ -145,8 +146,10 @@ static __always_inline struct process_config *sample_add_python(struct sampling 
 	struct process_config *process = process_find(task);
 	struct sample_record *sample = sampling->sample;
 
-	if (!process)
+	if (!process) {
+		thread->mode = THREAD_CLOSED; /* its process was passed over in the meantime */
 		return NULL;
+	}
 	sample->head.process = process->index;
 	if (process->layout.version)
 		frames_walk(thread, subject, process, sampling->scratch, sample);

@@ -15,9 +15,7 @@ int enroll_threads(struct bpf_iter__task *context)
 	struct task_struct *task = context->task;
 	__u32 mode = THREAD_BLOCKED;
 
-	if (!task || !process_find(task))
-		return 0;
-	if (bpf_task_storage_get(&threads, task, 0, 0))
+	if (!task || task->flags & TASK_EXITING || !process_find(task) || thread_find(task))
 		return 0;
 	if (task->on_cpu)
 		mode = THREAD_RUNNING;

@@ -71,27 +71,30 @@ int BPF_PROG(change_program, struct task_struct *task)
 	const struct program_config *program;
 	struct program_key key;
 	__u32 previous = 0;
-	bool other;
+	bool other, recorded;
 
 	if (!process && (follow_scope == FOLLOW_NONE || !following))
 		return 0;
 	program_key_read(task, &key);
 	program = bpf_map_lookup_elem(&programs, &key);
 	other = program && program->verdict == FOLLOW_PASS;
-	if (!process && (other || !(process = process_add(task))))
+	if (!process && (other || !program_is_wanted(task) || !(process = process_add(task))))
 		return 0;
+	if (process_has_left(process))
+		other = true;
 	previous = process->index;
-	if (previous && !(process->flags & PROCESS_PASSED_OVER))
+	recorded = previous && !(process->flags & PROCESS_PASSED_OVER);
+	if (recorded)
 		program_end(task, thread, process);
 	process->index = index_next();
-	if (other && process->flags & PROCESS_FOLLOWED) {
+	if (other && (process->flags & PROCESS_FOLLOWED || process_has_left(process))) {
 		if (thread)
-			thread->mode = THREAD_CLOSED;
+			thread->mode = THREAD_NEW; /* it may be taken on again */
 		process->flags |= PROCESS_PASSED_OVER;
 	} else {
 		program_begin(task, thread, process, program);
 	}
-	if (previous || !(process->flags & PROCESS_PASSED_OVER))
+	if (recorded || !(process->flags & PROCESS_PASSED_OVER))
 		exec_send(task, previous, process, &key, program ? program->verdict : 0);
 	return 0;
 }
@@ -102,28 +105,38 @@ int BPF_PROG(end_thread, struct task_struct *task)
 	struct process_config *process = process_find_known(task);
 	struct thread *thread = thread_find(task);
 	__u32 pid = task->tgid;
+	bool passed_over;
 
 	if (!process)
 		return 0;
-	if (thread) {
+	passed_over = process->flags & PROCESS_PASSED_OVER;
+	if (thread && !passed_over)
 		ledger_send(thread, task, process);
+	if (thread)
 		thread->mode = THREAD_CLOSED;
-	}
 	if (BPF_CORE_READ(task, signal, live.counter))
 		return 0;
-	if (!(process->flags & PROCESS_PASSED_OVER))
+	if (!passed_over)
 		process_send(task, PROCESS_RECORD_EVENT, RECORD_EXIT, process->index);
 	bpf_map_delete_elem(&processes, &pid);
 	bpf_map_delete_elem(&address_spaces, &pid);
 	return 0;
 }
 
-/* A process enters some cgroup: perhaps the one that is recorded. Loaded only where one is. */
+/*
+ * A process is moved to another cgroup; in version 1 perhaps one thread alone. Loaded only where a
+ * cgroup is recorded.
+ */
 SEC("tp_btf/cgroup_attach_task")
-int BPF_PROG(join_cgroup, struct cgroup *to, const char *path, struct task_struct *task)
+int BPF_PROG(move_process, struct cgroup *to, const char *path, struct task_struct *task,
+	     bool whole)
 {
-	if (following && !process_find_known(task))
-		process_send(task, PROCESS_RECORD_EVENT, RECORD_JOIN, 0);
+	if (!following || !cgroup_is_of_hierarchy(to))
+		return 0;
+	if (cgroup_is_followed(to))
+		process_join(task);
+	else if (whole || task->signal->nr_threads == 1) /* else it is in both */
+		process_leave(task);
 	return 0;
 }
 

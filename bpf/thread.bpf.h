@@ -10,7 +10,7 @@
 #include "record.h"
 
 enum thread_mode {
-	THREAD_NEW, /* storage was just made */
+	THREAD_NEW, /* storage was just made, or the process is passed over by now */
 	THREAD_RUNNING,
 	THREAD_RUNNABLE, /* since since_ns in the run queue */
 	THREAD_BLOCKED,  /* since since_ns, until woken_ns if that is later */

@@ -32,7 +32,7 @@ enum record_kind {
 	RECORD_EXIT,       /* struct process_record: the last thread has ended */
 	RECORD_MAPPINGS,   /* struct process_record: what it maps as executable has changed */
 	RECORD_FORK, /* struct process_record of a new process, that runs what `previous` ran */
-	RECORD_JOIN, /* struct process_record of one that is not known: it entered some cgroup */
+	RECORD_JOIN, /* struct process_record of one that entered the recorded cgroup, index 0 */
 };
 
 /* Opens each record. `size` is that of the whole record. */
@@ -61,7 +61,8 @@ enum sample_flags {
 	SAMPLE_NATIVE =
 		32, /* native frames were looked for; not if nothing is known of the process */
 	SAMPLE_NATIVE_CUT = 64, /* the outer native frames are missing */
-	SAMPLE_LOOK = 128 /* of a thread that was away and still is: not part of the recording */
+	SAMPLE_LOOK = 128, /* of a thread that was away and still is: not part of the recording */
+	SAMPLE_HOLDS_GIL = 256 /* of a thread that ran and had its interpreter's lock */
 };
 
 /*

@@ -91,6 +91,10 @@ $(BUILD)/asan/user/pprof.pb-c.o: $(PROTOBUF).h
 $(BUILD)/asan/libpyebpf.a: $(ASAN_OBJECTS)
 	$(call quiet,AR,$@)rm -f $@ && $(AR) rcs $@ $^
 
+# The program itself, for tests/e2e/test_bad_targets.py.
+$(BUILD)/asan/pyebpf: $(BUILD)/asan/user/main.o $(BUILD)/asan/libpyebpf.a
+	$(call quiet,LINK,$@)$(CC) $(CFLAGS) $(SANITIZE) $(LDFLAGS) -o $@ $^ $(LIBS)
+
 $(BUILD)/asan/tests/unit/%: tests/unit/%.c $(UNIT_SUPPORT) $(BUILD)/asan/libpyebpf.a
 	$(call quiet,ASAN,$<)mkdir -p $(@D) && $(CC) $(ALL_CFLAGS) -O1 $(SANITIZE) $(CMOCKA_FLAGS) \
 		-Itests/unit -MD -MP -o $@ $< $(UNIT_SUPPORT) $(BUILD)/asan/libpyebpf.a $(LIBS) $(CMOCKA_LIBS)
@@ -157,7 +161,7 @@ lint: $(SKELETON) $(PROTOBUF).h
 # End-to-end tests against every interpreter there is. They compare with clocks on a machine that is
 # shared, on kernels that do not report every switch: what fails is recorded and compared once more,
 # and both runs are shown.
-e2e: $(PROGRAM) $(BUILD)/tests/unwind/compare
+e2e: $(PROGRAM) $(BUILD)/asan/pyebpf $(BUILD)/tests/unwind/compare
 	@$(PYTHON) -B -m pytest tests/e2e $(E2E_ARGUMENTS) || { \
 		echo "once more, what failed:"; $(PYTHON) -B -m pytest tests/e2e --last-failed $(E2E_ARGUMENTS); }
 

@@ -192,7 +192,7 @@ static void check_code_never(struct run *run, struct made_python *python)
 	uint32_t i, index;
 
 	for (index = 0; index < 2; index++) {
-		python->config.index = index * MADE_PROCESS;
+		python->config.index = index ? MADE_PROCESS : 1;
 		for (i = 0; i < sizeof(never) / sizeof(never[0]); i++) {
 			uint64_t outer = made_frame(python, never[i], made_stack(python, 1), 2);
 			uint64_t code = walk_under_sound(run, python, outer);

@@ -17,16 +17,20 @@ class Screen:
 
     serial = 0
 
-    def __init__(self, *arguments, columns=80, lines=24, environment=()):
+    def __init__(self, *arguments, columns=80, lines=24, environment=(), shell=False):
         Screen.serial += 1
         self.server = "pyebpf-test-%d-%d" % (os.getpid(), Screen.serial)
         # tmux itself loses the status of a command now and then.
         command = ["sh", "-c", '"$@"; echo "ended with $?."; sleep infinity', "sh",
                    "env", *environment, harness.PYEBPF, *map(str, arguments)]
+        if shell:  # one that goes on beside it
+            command = ["bash", "--norc", "-i"]
         self.tmux("-f", "/dev/null", "new-session", "-d", "-x", str(columns), "-y", str(lines),
                   "sleep", "infinity")
         self.tmux("set-option", "-g", "status", "off")
         self.tmux("respawn-pane", "-k", *command)
+        if shell:
+            self.press(" ".join([harness.PYEBPF, *map(str, arguments)]), "Enter")
 
     def tmux(self, *arguments):
         return subprocess.run(["tmux", "-u", "-L", self.server, *arguments], check=True,

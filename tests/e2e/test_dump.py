@@ -134,7 +134,7 @@ def test_waiting_threads_are_where_they_are(looks):
         assert {each["kind"] for each in thread["frames"]} == {"python"}
         assert names(thread)[-3:] == ["run", "_bootstrap_inner", "_bootstrap"]
     recursion = names(threads[looks.waits["in_recursion"]["tid"]])
-    assert recursion[0] == "in_sleep" and recursion.count("deep") == 201
+    assert recursion[0] == "in_sleep" and recursion.count("deep") == 501
 
 
 def test_lengths_are_those_of_the_waits(looks):

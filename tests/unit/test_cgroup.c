@@ -114,6 +114,23 @@ static void test_places(void **state)
 	check_place("0::/a", "/a", "");
 }
 
+static void test_hierarchies(void **state)
+{
+	static const char text[] = "12:name=systemd:/a:b\n4:cpu,cpuacct:/\n3:cpu:/x\n0::/c\n"
+				   "99999999999:much:/\n-1:less:/\nx:none:/\n7:cut";
+
+	assert_int_equal(cgroup_hierarchy_parse(text, ""), 0);
+	assert_int_equal(cgroup_hierarchy_parse(text, "cpu"), 3);
+	assert_int_equal(cgroup_hierarchy_parse(text, "cpu,cpuacct"), 4);
+	assert_int_equal(cgroup_hierarchy_parse(text, "name=systemd"), 12);
+	assert_int_equal(cgroup_hierarchy_parse(text, "cpuacct"), -ENOENT);
+	assert_int_equal(cgroup_hierarchy_parse(text, "much"), -ENOENT);
+	assert_int_equal(cgroup_hierarchy_parse(text, "less"), -ENOENT);
+	assert_int_equal(cgroup_hierarchy_parse(text, "none"), -ENOENT);
+	assert_int_equal(cgroup_hierarchy_parse(text, "cut"), -ENOENT);
+	assert_int_equal(cgroup_hierarchy_parse("", ""), -ENOENT);
+}
+
 static void test_own_place(void **state)
 {
 	struct cgroup_place place = {0};
@@ -217,7 +234,17 @@ static void made_stop(struct made *made)
 
 static void made_remove(struct made *made)
 {
+	struct cgroup cgroup;
+	struct error error;
+
+	assert_int_equal(cgroup_open(made->inner, &cgroup, &error), 0);
+	assert_false(cgroup_removed(&cgroup));
 	assert_int_equal(rmdir(made->inner), 0);
+	assert_true(cgroup_removed(&cgroup));
+	assert_int_equal(mkdir(made->inner, 0755), 0); /* another one */
+	assert_true(cgroup_removed(&cgroup));
+	assert_int_equal(rmdir(made->inner), 0);
+	cgroup_close(&cgroup);
 	assert_int_equal(rmdir(made->outer), 0);
 	assert_int_equal(umount(made->point), 0);
 	assert_int_equal(rmdir(made->point), 0);
@@ -235,7 +262,7 @@ static void check_opened(const struct made *made, const struct cgroup_mounts *mo
 	assert_int_equal(stat(made->outer, &status), 0);
 	assert_int_equal(cgroup.id, status.st_ino);
 	assert_int_equal(cgroup.unified, unified);
-	assert_true(cgroup.level == 1 || cgroup.level == -1);
+	assert_int_equal(!cgroup.hierarchy, unified);
 	assert_string_equal(cgroup.path, made->outer + strlen(made->point));
 	assert_int_equal(cgroup_pids(&cgroup, &pids, &count), 0);
 	assert_int_equal(count, 2);
@@ -252,7 +279,6 @@ static void check_opened(const struct made *made, const struct cgroup_mounts *mo
 	cgroup_close(&again);
 	cgroup_close(&cgroup);
 	assert_int_equal(cgroup_open_in(mounts, made->inner, &cgroup, &error), 0);
-	assert_true(cgroup.level == 2 || cgroup.level == -1);
 	assert_int_equal(cgroup_pids(&cgroup, &pids, &count), 0);
 	assert_int_equal(count, 1);
 	assert_int_equal(pids[0], made->pids[1]);
@@ -268,6 +294,7 @@ static void check_refused(const struct cgroup_mounts *mounts)
 	assert_int_equal(cgroup_open_in(mounts, "no/such/cgroup", &cgroup, &error), -ENOENT);
 	assert_non_null(strstr(error.text, "no/such/cgroup"));
 	assert_int_equal(cgroup_open_in(mounts, "/tmp", &cgroup, &error), -ENOENT);
+	assert_non_null(strstr(error.text, "/tmp is no cgroup: "));
 	assert_int_equal(cgroup_open_in(mounts, "cgroup.procs", &cgroup, &error), -ENOTDIR);
 	assert_int_equal(cgroup_open_in(mounts, "", &cgroup, &error), -ENOENT);
 	assert_int_equal(cgroup_open_in(mounts, "../..", &cgroup, &error), -ENOENT);
@@ -377,10 +404,15 @@ static void test_ids_without_rights(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_containers), cmocka_unit_test(test_places),
-		cmocka_unit_test(test_own_place),  cmocka_unit_test(test_mounts),
-		cmocka_unit_test(test_version_2),  cmocka_unit_test(test_version_1),
-		cmocka_unit_test(test_ids),        cmocka_unit_test(test_ids_without_rights),
+		cmocka_unit_test(test_containers),
+		cmocka_unit_test(test_places),
+		cmocka_unit_test(test_hierarchies),
+		cmocka_unit_test(test_own_place),
+		cmocka_unit_test(test_mounts),
+		cmocka_unit_test(test_version_2),
+		cmocka_unit_test(test_version_1),
+		cmocka_unit_test(test_ids),
+		cmocka_unit_test(test_ids_without_rights),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

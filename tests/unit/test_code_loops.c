@@ -62,7 +62,7 @@ static struct made_bytes made_bytes(const uint8_t *data, size_t size)
 
 static struct code_loops *made_loops(const struct python_layout *layout)
 {
-	struct process process = {.pid = getpid(), .pidfd = -1};
+	struct process process = {.pid = getpid(), .door = getpid(), .pidfd = -1};
 	struct code_loops *loops = code_loops_new();
 
 	assert_non_null(loops);

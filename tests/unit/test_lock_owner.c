@@ -58,7 +58,7 @@ static void wait_await(struct waiter *waiter, size_t size, struct futex_wait *wa
 /* The owner as found; 0: none. */
 static uint32_t owner_of(const struct futex_wait *wait)
 {
-	const struct process self = {.pid = getpid(), .pidfd = -1};
+	const struct process self = {.pid = getpid(), .door = getpid(), .pidfd = -1};
 	struct maps maps;
 	uint32_t tid = 0;
 

@@ -42,6 +42,23 @@ static void test_commands(void **state)
 	COMMAND("python\0/usr/bin/celery\0-A\0proj\0worker\0-l\0info", "celery worker");
 	COMMAND("python\0/usr/bin/celery\0--app=proj\0worker", "celery worker");
 	COMMAND("python\0/usr/bin/tool\0-v", "tool");
+	COMMAND("python3\0/srv/my app/run me.py\0x", "run me.py");
+	COMMAND("python3\0-\0argument", "-");
+	COMMAND("python3\0-Werror\0-Xdev\0-OO\0a.py", "a.py");
+	COMMAND("python3\0-X\0importtime\0-X\0dev\0-W\0error\0a.py\0-X\0y", "a.py");
+	COMMAND("python3\0-W\0error::UserWarning\0-m\0pytest\0-x", "-m pytest");
+	COMMAND("python3\0-Esm\0unittest\0discover", "-m unittest");
+	COMMAND("python3\0-Pc\0x=1", "-c");
+	COMMAND("python3\0-Wignore\0-c\0import x\0argument", "-c");
+	COMMAND("python3\0-V", "python3");
+	COMMAND("/tmp/_MEI12345/server\0--port\00080", "server"); /* PyInstaller's */
+	COMMAND("/srv/dist/My Server\0x", "My Server");
+	COMMAND("/srv/app.pex\0run", "app.pex");
+	COMMAND("python3\0/srv/app.pex\0run", "app.pex run");
+	COMMAND("python3\0/srv/app.zip", "app.zip");
+	COMMAND("python3\0\0x.py", "python3");
+	COMMAND("\0python3\0x.py", "comm");
+	COMMAND("pypy3\0x.py", "pypy3 x.py");
 	COMMAND("gunicorn: worker [app:wsgi]\0\0\0\0", "gunicorn: worker [app:wsgi]");
 	COMMAND("/opt/my python/bin/python3\0x.py", "x.py");
 	COMMAND("/usr/local/bin/snake\0/srv/x.py", "snake x.py");
@@ -95,6 +112,27 @@ static void test_launchers(void **state)
 	COMMAND("python\0/v/bin/flask\0--app\0hello:app\0run", "flask run");
 	COMMAND("/v/bin/uwsgi\0--http\0:80\0--module\0app:wsgi", "uwsgi app:wsgi");
 	COMMAND("uWSGI worker 1\0\0\0", "uWSGI worker 1");
+	COMMAND("uwsgi\0--ini\0x.ini\0--module=app:wsgi", "uwsgi app:wsgi");
+	COMMAND("python\0/v/bin/gunicorn\0-w4\0-b127.0.0.1:80\0app", "gunicorn app");
+	COMMAND("python\0/v/bin/gunicorn\0-c\0python:project.conf\0project.wsgi",
+		"gunicorn project.wsgi");
+	COMMAND("python\0/v/bin/gunicorn\0--config=a.py\0--threads=2\0project.wsgi",
+		"gunicorn project.wsgi");
+	COMMAND("python\0/v/bin/gunicorn\0--bind\000:80\0--reload\0app", "gunicorn app");
+	COMMAND("python\0/v/bin/gunicorn\0-w\0004\0app:make('production')",
+		"gunicorn app:make('production')");
+	COMMAND("python\0/v/bin/uvicorn\0--factory\0app.main:make", "uvicorn app.main:make");
+	COMMAND("python\0/v/bin/uvicorn\0--host\0000.0.0.0\0--port\00080\0main:app",
+		"uvicorn main:app");
+	COMMAND("python\0-m\0celery\0-Aproject\0worker", "celery worker");
+	COMMAND("python\0/v/bin/celery\0-A\0project\0--loglevel\0info\0worker", "celery worker");
+	COMMAND("python\0/v/bin/daphne\0-b\0000.0.0.0\0-p\0008000\0project.asgi:application",
+		"daphne project.asgi:application");
+	COMMAND("python\0/v/bin/django-admin\0check", "django-admin check");
+	COMMAND("python\0/v/bin/torchrun\0--nproc=2\0train.py", "torchrun train.py");
+	COMMAND("ray::IDLE", "ray::IDLE");
+	COMMAND("python3 renamed to this\0\0\0\0", "python3 renamed to this");
+	COMMAND("server: writer   ", "server: writer"); /* padded */
 }
 
 /* A title is cut between characters; arguments beyond what is read do not matter. */
@@ -165,7 +203,7 @@ static void test_life(void **state)
 
 static void test_refused(void **state)
 {
-	struct process process = {.pid = 42};
+	struct process process = {.pid = 42, .door = 42};
 	struct error error;
 
 	assert_int_equal(process_open(0, &process, &error), -EINVAL);

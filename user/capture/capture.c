@@ -49,9 +49,8 @@ static struct session_options session_options_make(const struct capture_options 
 		.untouched = options->untouched,
 		.many = scope_follows(scope),
 		.follow = scope_kind(scope),
-		/* Version 1 has numbers of its own; there the processes that join tell of themselves. */
-		.cgroup = scope->cgroup.unified ? scope->cgroup.id : 0,
-		.cgroup_level = (uint32_t)(scope->cgroup.level < 0 ? 0 : scope->cgroup.level),
+		.cgroup = scope->cgroup.id,
+		.hierarchy = scope->cgroup.hierarchy,
 		.handler = recorder_handle,
 	};
 }
@@ -120,6 +119,8 @@ int capture_begin(struct capture *capture, struct error *error)
 	if (!result)
 		result = session_start(capture->session, error);
 	if (!result)
+		result = targets_check(capture->targets, error);
+	if (!result)
 		result = session_enroll(capture->session, error);
 	if (result || !scope_follows(capture->scope))
 		return result;
@@ -135,7 +136,7 @@ static void capture_handle(struct capture *capture)
 {
 	session_consume(capture->session);
 	mapping_events_consume(capture->mapping_events);
-	if (targets_entered(capture->targets))
+	if (targets_take_entered(capture->targets))
 		scope_take_others(capture->scope, capture->targets);
 	targets_poll(capture->targets);
 }

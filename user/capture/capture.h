@@ -39,7 +39,7 @@ struct capture {
 	struct targets *targets;
 	struct mapping_events *mapping_events; /* NULL where processes do not come by themselves */
 	const struct scope *scope;
-	pthread_t preparer;            /* what capture_end() needs is loaded beside the recording */
+	pthread_t preparer; /* what capture_end() needs is loaded beside the recording */
 	bool preparing;
 	int prepare_result;
 	struct error prepare_error;

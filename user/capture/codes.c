@@ -57,10 +57,17 @@ struct codes {
 	struct code *all;
 	struct pending_lines *pending;
 	struct process_format *formats;
-	uint32_t removed; /* processes of which there may still be code objects */
+	uint32_t removed;    /* processes of which there may still be code objects */
+	size_t lines_bytes;  /* of all line tables, also pending ones */
+	uint64_t text_bytes; /* of all names that differ */
 };
 
 #define REMOVED_MAX 256
+
+/* A target can make ever new code objects: what is kept of them is bounded, and the rest counted. */
+#define CODES_MAX       (1U << 20)
+#define LINES_BYTES_MAX (64UL << 20)
+#define TEXT_BYTES_MAX  (32UL << 20)
 
 struct codes *codes_new(struct profile *profile, uint64_t lost[LOSS_COUNT])
 {
@@ -73,7 +80,7 @@ struct codes *codes_new(struct profile *profile, uint64_t lost[LOSS_COUNT])
 	return codes;
 }
 
-static void code_forget(struct code *code)
+static void code_forget(struct codes *codes, struct code *code)
 {
 	struct code_line *line, *next;
 
@@ -81,6 +88,7 @@ static void code_forget(struct code *code)
 		HASH_DEL(code->known, line);
 		free(line);
 	}
+	codes->lines_bytes -= code->lines_bytes;
 	free(code->lines);
 	code->lines = NULL;
 	code->lines_bytes = 0;
@@ -89,6 +97,7 @@ static void code_forget(struct code *code)
 static void pending_free(struct codes *codes, struct pending_lines *pending)
 {
 	HASH_DEL(codes->pending, pending);
+	codes->lines_bytes -= pending->bytes;
 	free(pending->data);
 	free(pending);
 }
@@ -103,7 +112,7 @@ void codes_free(struct codes *codes)
 		return;
 	HASH_ITER (hh, codes->all, code, next_code) {
 		HASH_DEL(codes->all, code);
-		code_forget(code);
+		code_forget(codes, code);
 		free(code);
 	}
 	HASH_ITER (hh, codes->pending, pending, next_pending) {
@@ -150,7 +159,7 @@ static void codes_sweep(struct codes *codes)
 		if (format_find(codes, code->key.process))
 			continue;
 		HASH_DEL(codes->all, code);
-		code_forget(code);
+		code_forget(codes, code);
 		free(code);
 	}
 	HASH_ITER (hh, codes->pending, pending, next_pending) {
@@ -202,16 +211,23 @@ int codes_add_lines(struct codes *codes, const struct lines_record *record, size
 	pending = pending_find(codes, &record->head, record->code);
 	if (!pending)
 		return -ENOMEM;
-	if (!record->offset)
-		pending->bytes = 0; /* another CPU's, or an attempt that failed, began it before */
+	if (!record->offset) { /* another CPU's, or an attempt that failed, began it before */
+		codes->lines_bytes -= pending->bytes;
+		pending->bytes = 0;
+	}
 	if (record->offset != pending->bytes)
 		return 0; /* a piece again: two CPUs send the same one */
+	if (codes->lines_bytes + record->bytes > LINES_BYTES_MAX) {
+		codes->lost[LOSS_LINES_CUT]++;
+		return 0;
+	}
 	grown = realloc(pending->data, record->offset + record->bytes);
 	if (!grown && record->bytes)
 		return -ENOMEM;
 	memcpy(grown + record->offset, record->data, record->bytes);
 	pending->data = grown;
 	pending->bytes += record->bytes;
+	codes->lines_bytes += record->bytes;
 	return 0;
 }
 
@@ -273,7 +289,7 @@ static void code_take_lines(struct codes *codes, struct code *code,
 	HASH_FIND(hh, codes->formats, &record->head.process, sizeof(uint32_t), format);
 	if (!pending && code->lines && code->lines_bytes == record->lines_bytes)
 		return;
-	code_forget(code);
+	code_forget(codes, code);
 	code->line_format = format ? format->line_format : 0;
 	if (!pending)
 		return;
@@ -281,6 +297,7 @@ static void code_take_lines(struct codes *codes, struct code *code,
 		code->lines = pending->data;
 		code->lines_bytes = pending->bytes;
 		pending->data = NULL;
+		pending->bytes = 0;
 	}
 	pending_free(codes, pending);
 }
@@ -289,7 +306,7 @@ int codes_add(struct codes *codes, const struct code_record *record, size_t byte
 {
 	struct code_key key;
 	struct code *code;
-	uint32_t function;
+	uint32_t function, strings;
 	size_t text;
 	int error;
 
@@ -298,9 +315,16 @@ int codes_add(struct codes *codes, const struct code_record *record, size_t byte
 	text = bytes - offsetof(struct code_record, text);
 	if (record->name.bytes > text || record->filename.bytes > text - record->name.bytes)
 		return -EINVAL;
+	if (HASH_COUNT(codes->all) >= CODES_MAX || codes->text_bytes > TEXT_BYTES_MAX) {
+		codes->lost[LOSS_CODE_UNNAMED]++;
+		return 0;
+	}
+	strings = codes->profile->string_count;
 	error = function_add(codes, record, &function);
 	if (error)
 		return error;
+	if (codes->profile->string_count > strings)
+		codes->text_bytes += record->name.bytes + record->filename.bytes;
 	key = (struct code_key){.code = record->code,
 				.process = record->head.process,
 				.identity = record->identity};
@@ -308,7 +332,7 @@ int codes_add(struct codes *codes, const struct code_record *record, size_t byte
 	if (!code)
 		return -ENOMEM;
 	if (code->function != function)
-		code_forget(code);
+		code_forget(codes, code);
 	code->function = function;
 	code->first_line = record->first_line;
 	code_take_lines(codes, code, record);

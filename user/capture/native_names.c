@@ -16,11 +16,12 @@
 
 #define UNMAPPED       "[code that is not mapped]"
 #define MAP_REFRESH_MS 1000 /* a process appends to its map as it generates code */
-#define NAME_SIZE      512  /* of `module+0x1234` */
+#define MAP_BYTES_MAX  (128U << 20)
+#define NAME_SIZE      512 /* of `module+0x1234` */
 
 struct place_key {
 	uint64_t frame;
-	uint64_t pid; /* of addresses that belong to a process; else 0 */
+	uint64_t program; /* of addresses that belong to what a process runs, see below; else 0 */
 };
 
 struct known_place {
@@ -29,8 +30,13 @@ struct known_place {
 	UT_hash_handle hh;
 };
 
+/*
+ * A process that may generate code. Its number is another one after an exec, and for another
+ * process that gets its PID: what lay at an address says nothing of what lies there now.
+ */
 struct generator {
 	uint32_t pid;
+	uint32_t number;
 	struct process process;
 	struct perf_map *map;
 	int64_t read_ms; /* CLOCK_MONOTONIC of the last attempt; 0: none */
@@ -44,6 +50,8 @@ struct native_names {
 	bool lines;
 	struct known_place *places;
 	struct generator *generators;
+	uint32_t programs; /* numbers given to generators */
+	size_t map_bytes;  /* of all maps */
 };
 
 struct native_names *native_names_new(struct profile *profile, const struct modules *modules,
@@ -79,6 +87,15 @@ void native_names_free(struct native_names *names)
 	free(names);
 }
 
+static void generator_forget(struct native_names *names, struct generator *generator)
+{
+	if (generator->map)
+		names->map_bytes -= perf_map_bytes(generator->map);
+	perf_map_free(generator->map);
+	generator->map = NULL;
+	generator->read_ms = 0;
+}
+
 int native_names_add_process(struct native_names *names, const struct process *process)
 {
 	uint32_t pid = (uint32_t)process->pid;
@@ -93,18 +110,46 @@ int native_names_add_process(struct native_names *names, const struct process *p
 		HASH_ADD(hh, names->generators, pid, sizeof(generator->pid), generator);
 	}
 	generator->process = *process;
+	generator->process.pidfd = -1; /* that is its owner's */
+	generator->number = ++names->programs;
+	generator_forget(names, generator);
 	return 0;
+}
+
+static struct generator *generator_find(const struct native_names *names, uint32_t pid)
+{
+	struct generator *generator;
+
+	HASH_FIND(hh, names->generators, &pid, sizeof(pid), generator);
+	return generator;
+}
+
+/* Maps can be large, and processes many: then each is read again when it is needed. */
+static void generator_keep(struct native_names *names, struct generator *generator,
+			   struct perf_map *map)
+{
+	struct generator *other, *next;
+	size_t bytes = perf_map_bytes(map);
+
+	generator_forget(names, generator);
+	if (names->map_bytes + bytes > MAP_BYTES_MAX) {
+		HASH_ITER (hh, names->generators, other, next) {
+			generator_forget(names, other);
+		}
+	}
+	generator->map = map;
+	generator->read_ms = clock_now_ms();
+	names->map_bytes += bytes;
 }
 
 /* The name that a process gives to generated code; NULL: none (yet). */
 static const char *generated_name(struct native_names *names, uint32_t pid, uint64_t address,
 				  uint64_t *start)
 {
-	struct generator *generator;
+	struct generator *generator = generator_find(names, pid);
 	const char *name = NULL;
 	struct perf_map *map;
 
-	HASH_FIND(hh, names->generators, &pid, sizeof(pid), generator);
 	if (!generator)
 		return NULL;
 	if (generator->map)
@@ -114,8 +159,12 @@ static const char *generated_name(struct native_names *names, uint32_t pid, uint
 	generator->read_ms = clock_now_ms();
 	if (perf_map_read(&generator->process, &map))
 		return NULL;
-	perf_map_free(generator->map);
-	generator->map = map;
+	/* Of a process that has ended, its PID can lead to another's. */
+	if (generator->process.start_ticks && !process_alive(&generator->process)) {
+		perf_map_free(map);
+		return NULL;
+	}
+	generator_keep(names, generator, map);
 	return perf_map_find(map, address, start);
 }
 
@@ -210,11 +259,14 @@ int native_names_find(struct native_names *names, uint32_t pid, uint64_t frame,
 		      const struct native_place **place)
 {
 	struct place_key key = {.frame = frame & ~NATIVE_INTERPRETER};
+	const struct generator *generator;
 	struct known_place *known;
 	int error;
 
-	if (!(frame >> NATIVE_ADDRESS_BITS & NATIVE_FILE_MASK))
-		key.pid = pid;
+	if (!(frame >> NATIVE_ADDRESS_BITS & NATIVE_FILE_MASK)) {
+		generator = generator_find(names, pid);
+		key.program = pid | (uint64_t)(generator ? generator->number : 0) << 32;
+	}
 	HASH_FIND(hh, names->places, &key, sizeof(key), known);
 	if (!known) {
 		known = calloc(1, sizeof(*known));
@@ -227,7 +279,7 @@ int native_names_find(struct native_names *names, uint32_t pid, uint64_t frame,
 			return error;
 		}
 		HASH_ADD(hh, names->places, key, sizeof(known->key), known);
-	} else if (key.pid && !known->place.named) {
+	} else if (key.program && !known->place.named) {
 		error = place_fill(names, pid, key.frame, &known->place);
 		if (error)
 			return error;

@@ -3,6 +3,7 @@
 #include "capture/notices.h"
 
 #include <inttypes.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,10 +12,17 @@
 
 #define NOTICES_MAX 100 /* different ones; more are counted */
 
+/* A process of which something was told: it may be looked at again and again. */
+struct told {
+	pid_t pid;
+	UT_hash_handle hh;
+};
+
 struct notice {
 	char *text;
 	pid_t first;
 	uint32_t others;
+	struct told *told; /* the first and the others, by PID */
 	UT_hash_handle hh; /* by text */
 };
 
@@ -29,6 +37,34 @@ struct notices *notices_new(void)
 	return calloc(1, sizeof(struct notices));
 }
 
+static void notice_free(struct notice *notice)
+{
+	struct told *told, *next;
+
+	HASH_ITER (hh, notice->told, told, next) {
+		HASH_DEL(notice->told, told);
+		free(told);
+	}
+	free(notice->text);
+	free(notice);
+}
+
+/* Returns false if the process is known to it already; without memory each counts as another. */
+static bool notice_tell(struct notice *notice, pid_t pid)
+{
+	struct told *told;
+
+	HASH_FIND(hh, notice->told, &pid, sizeof(pid), told);
+	if (told)
+		return false;
+	told = calloc(1, sizeof(*told));
+	if (!told)
+		return true;
+	told->pid = pid;
+	HASH_ADD(hh, notice->told, pid, sizeof(told->pid), told);
+	return true;
+}
+
 void notices_free(struct notices *notices)
 {
 	struct notice *notice, *next;
@@ -37,8 +73,7 @@ void notices_free(struct notices *notices)
 		return;
 	HASH_ITER (hh, notices->all, notice, next) {
 		HASH_DEL(notices->all, notice);
-		free(notice->text);
-		free(notice);
+		notice_free(notice);
 	}
 	free(notices->printed);
 	free(notices);
@@ -50,7 +85,7 @@ void notices_add(struct notices *notices, pid_t pid, const char *text)
 
 	HASH_FIND_STR(notices->all, text, notice);
 	if (notice) {
-		notice->others++;
+		notice->others += notice_tell(notice, pid);
 		return;
 	}
 	notices->untold++;
@@ -65,6 +100,7 @@ void notices_add(struct notices *notices, pid_t pid, const char *text)
 		return;
 	}
 	notice->first = pid;
+	notice_tell(notice, pid);
 	HASH_ADD_KEYPTR(hh, notices->all, notice->text, strlen(notice->text), notice);
 	notices->untold--;
 }

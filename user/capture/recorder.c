@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <uthash.h>
+#include <utlist.h>
 
 #include "capture/code_loops.h"
 #include "capture/codes.h"
@@ -18,6 +19,7 @@
 #include "capture/stack.h"
 #include "capture/syscalls.h"
 #include "capture/target_name.h"
+#include "clock.h"
 #include "profile/library.h"
 #include "profile/estimate.h"
 #include "python/text.h"
@@ -28,10 +30,12 @@ struct process_number {
 	uint32_t process; /* of the profile */
 	uint64_t text_start;
 	struct stack_interpreter interpreter;
+	int64_t ended_ms; /* CLOCK_MONOTONIC at which its end was told */
+	struct process_number *prev, *next;
 	UT_hash_handle hh;
 };
 
-#define ENDED_KEPT 256
+#define ENDED_KEPT_MS 1000
 
 struct recorder {
 	struct profile *profile;
@@ -48,11 +52,10 @@ struct recorder {
 	recorder_thread_watcher *watch_thread;
 	void *watch_context;
 	/*
-	 * Processes that have ended, the oldest at ended_next; 0: none. The ledgers of their last
-	 * threads may come after the end: several CPUs tell of them at once.
+	 * Those that have ended, the oldest first. The ledgers of their last threads may come after
+	 * the end: several CPUs tell of them at once.
 	 */
-	uint32_t ended[ENDED_KEPT];
-	uint32_t ended_next;
+	struct process_number *ended;
 	bool *left_out; /* by process of the profile; NULL: none */
 	uint32_t left_out_count;
 	int error; /* -ENOMEM: something could not be kept */
@@ -137,26 +140,27 @@ int recorder_add_process(struct recorder *recorder, const struct recorder_proces
 				 process->layout->line_format);
 }
 
-static void process_forget(struct recorder *recorder, uint32_t index)
+static void process_forget(struct recorder *recorder, struct process_number *number)
 {
-	struct process_number *number;
-
-	HASH_FIND(hh, recorder->numbers, &index, sizeof(index), number);
-	if (!number)
-		return;
+	codes_remove_process(recorder->stacks.codes, number->index);
+	code_loops_remove_process(recorder->loops, number->index);
+	DL_DELETE(recorder->ended, number);
 	HASH_DEL(recorder->numbers, number);
 	free(number);
-	codes_remove_process(recorder->stacks.codes, index);
-	code_loops_remove_process(recorder->loops, index);
 }
 
 void recorder_remove_process(struct recorder *recorder, uint32_t index)
 {
-	uint32_t *oldest = &recorder->ended[recorder->ended_next++ % ENDED_KEPT];
+	int64_t now = clock_now_ms();
+	struct process_number *number;
 
-	if (*oldest)
-		process_forget(recorder, *oldest);
-	*oldest = index;
+	while (recorder->ended && recorder->ended->ended_ms < now - ENDED_KEPT_MS)
+		process_forget(recorder, recorder->ended);
+	HASH_FIND(hh, recorder->numbers, &index, sizeof(index), number);
+	if (!number || number->ended_ms)
+		return;
+	number->ended_ms = now;
+	DL_APPEND(recorder->ended, number);
 }
 
 void recorder_leave_out(struct recorder *recorder, uint32_t number)

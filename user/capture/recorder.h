@@ -69,7 +69,7 @@ uint64_t recorder_samples(const struct recorder *recorder);
  */
 int recorder_finish(struct recorder *recorder, uint64_t start_ns);
 
-/* Forgets a process, of which nothing will come any more. */
+/* A process has ended: it is forgotten once records that are on their way have come. */
 void recorder_remove_process(struct recorder *recorder, uint32_t index);
 
 /* Has nothing of a process, by its number in profile->processes, in the profile. */

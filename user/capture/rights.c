@@ -5,11 +5,16 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
 #define KERNEL_TYPES  "/sys/kernel/btf/vmlinux"
 #define LOCKDOWN_FILE "/sys/kernel/security/lockdown"
+
+/* Inode numbers of the first namespaces, the same on all kernels: include/linux/proc_ns.h. */
+#define FIRST_USER_NAMESPACE 0xeffffffdU
+#define FIRST_PID_NAMESPACE  0xeffffffcU
 
 const struct capability_need capability_needs[] = {
 	{CAP_BPF, "CAP_BPF", "to load BPF programs"},
@@ -33,6 +38,26 @@ bool capability_held(cap_value_t value)
 		cap_get_flag(all, CAP_SYS_ADMIN, CAP_EFFECTIVE, &held);
 	cap_free(all);
 	return held == CAP_SET;
+}
+
+/* Where it cannot be told, it is taken for the first one. */
+static bool namespace_is(const char *path, ino_t first)
+{
+	struct stat status;
+
+	return stat(path, &status) || status.st_ino == first;
+}
+
+bool namespaces_are_hosts(const char **cure)
+{
+	if (!namespace_is("/proc/self/ns/user", FIRST_USER_NAMESPACE))
+		*cure = "rights in a user namespace do not count: run pyebpf as root outside of it";
+	else if (!namespace_is("/proc/self/ns/pid", FIRST_PID_NAMESPACE))
+		*cure = "processes have other PIDs in this pid namespace than for the kernel: run "
+			"pyebpf on the host, or in a container with the host's (--pid=host)";
+	else
+		return true;
+	return false;
 }
 
 bool kernel_types_available(void)
@@ -74,6 +99,7 @@ bool kernel_is_too_old(void)
 int rights_check(struct error *error)
 {
 	const struct capability_need *need;
+	const char *cure;
 
 	for (need = capability_needs; need->name; need++)
 		if (!capability_held(need->value))
@@ -81,6 +107,8 @@ int rights_check(struct error *error)
 					 "no right to record: %s is missing, needed %s; run pyebpf "
 					 "with sudo, or see `pyebpf check`",
 					 need->name, need->why);
+	if (!namespaces_are_hosts(&cure))
+		return error_set(error, -EPERM, "cannot record: %s", cure);
 	if (!kernel_types_available())
 		return error_set(
 			error, -ENOTSUP,

@@ -20,6 +20,12 @@ extern const struct capability_need capability_needs[];
 
 bool capability_held(cap_value_t value);
 
+/*
+ * Whether this process is in the namespaces of the host: programs in the kernel see its PIDs alone,
+ * and capabilities count only there. What is to be done where it is not goes to *cure.
+ */
+bool namespaces_are_hosts(const char **cure);
+
 /* Whether the kernel's type information is there; without it programs cannot be fitted to it. */
 bool kernel_types_available(void);
 

@@ -8,6 +8,8 @@
 
 #include "target/process_list.h"
 
+#define ROUNDS_MAX 4 /* a fork bomb would have one look for ever */
+
 int scope_open(struct scope *scope, struct error *error)
 {
 	scope->cgroup.fd = -1;
@@ -19,6 +21,17 @@ void scope_close(struct scope *scope)
 	if (scope->cgroup.path)
 		cgroup_close(&scope->cgroup);
 	scope->cgroup = (struct cgroup){.fd = -1};
+}
+
+bool scope_is_empty(const struct scope *scope)
+{
+	pid_t *pids;
+	size_t count;
+
+	if (!scope->cgroup_path || cgroup_pids(&scope->cgroup, &pids, &count))
+		return false;
+	free(pids);
+	return !count;
 }
 
 bool scope_follows(const struct scope *scope)
@@ -41,8 +54,8 @@ static int named_take(const struct scope *scope, struct targets *targets, struct
 
 	for (i = 0; i < scope->pid_count; i++) {
 		result = targets_add(targets, scope->pids[i], mode, error);
-		if (result != -ESRCH && scope->descendants)
-			result = 0; /* its children count, be it what it may */
+		if (scope->descendants && result != -ESRCH && result != -EINVAL)
+			result = 0; /* its children count, whatever process it is */
 		if (result && !scope->lenient)
 			return result;
 		taken += !result;
@@ -105,7 +118,8 @@ static int cgroup_take(const struct scope *scope, struct targets *targets)
 	return result;
 }
 
-int scope_take_others(const struct scope *scope, struct targets *targets)
+/* One look at who is there. Returns how many are new, or -errno. */
+static int others_take(const struct scope *scope, struct targets *targets)
 {
 	int result = 0, taken = 0;
 	uint32_t i;
@@ -125,6 +139,40 @@ int scope_take_others(const struct scope *scope, struct targets *targets)
 	return result < 0 ? result : taken;
 }
 
+int scope_take_others(const struct scope *scope, struct targets *targets)
+{
+	int taken = 0, round, result = 1;
+
+	/* Those that were found may have forked before they were known to the kernel side. */
+	for (round = 0; round < ROUNDS_MAX && result > 0; round++) {
+		result = others_take(scope, targets);
+		taken += result;
+	}
+	return result < 0 ? result : taken;
+}
+
+/* Whether one of those whose descendants count still runs, be it a Python or not. */
+static bool ancestor_lives(const struct scope *scope, const struct targets *targets)
+{
+	uint32_t i;
+
+	if (scope->starting && targets_follows(targets, scope->starting))
+		return true;
+	for (i = 0; i < scope->pid_count; i++)
+		if (targets_follows(targets, scope->pids[i]))
+			return true;
+	return false;
+}
+
+bool scope_ended(const struct scope *scope, const struct targets *targets)
+{
+	if (scope->cgroup_path)
+		return cgroup_removed(&scope->cgroup);
+	if (targets_alive(targets))
+		return false;
+	return !scope->descendants || !ancestor_lives(scope, targets);
+}
+
 int scope_take(const struct scope *scope, struct targets *targets, struct error *error)
 {
 	int result = 0;
@@ -135,7 +183,7 @@ int scope_take(const struct scope *scope, struct targets *targets, struct error 
 		result = named_take(scope, targets, error);
 	if (result)
 		return result;
-	result = scope_take_others(scope, targets);
+	result = others_take(scope, targets);
 	if (result < 0)
 		return error_set(error, result, "cannot list processes: %s", strerror(-result));
 	return 0;

@@ -3,6 +3,12 @@
  * Owns which processes a capture is of, as its user named them: some, with their descendants or
  * without, a cgroup, or the whole host; and finding those that run already. Leaves those that begin
  * later to the kernel side (bpf/follow.bpf.h), and what is done with each to targets.h.
+ *
+ * Once in it, a process is recorded to its end, wherever it goes: a child whose parent has ended is
+ * still a descendant, and one that is moved out of the cgroup goes on being recorded, so that its
+ * times still add up. But what it starts from then on is not in the cgroup, and not recorded, nor is
+ * the next program that it runs itself. A cgroup is the directory that was opened: removed and made
+ * again, it is another.
  */
 #ifndef PYEBPF_SCOPE_H
 #define PYEBPF_SCOPE_H
@@ -31,6 +37,9 @@ struct scope {
 int scope_open(struct scope *scope, struct error *error);
 void scope_close(struct scope *scope);
 
+/* Whether it is a cgroup without any process now. */
+bool scope_is_empty(const struct scope *scope);
+
 /* Whether processes come into it by themselves, and by what. */
 bool scope_follows(const struct scope *scope);
 enum follow_scope scope_kind(const struct scope *scope);
@@ -43,8 +52,14 @@ int scope_take(const struct scope *scope, struct targets *targets, struct error 
 
 /*
  * Takes on those that came into it unseen: between scope_take() and targets_begin(), or when
- * targets_entered() says so. Returns how many, or -errno.
+ * targets_take_entered() says so. Returns how many, or -errno.
  */
 int scope_take_others(const struct scope *scope, struct targets *targets);
+
+/*
+ * Whether it is over: all recorded processes have ended, with `descendants` those that were named
+ * too, or the cgroup was removed. The host is never over.
+ */
+bool scope_ended(const struct scope *scope, const struct targets *targets);
 
 #endif

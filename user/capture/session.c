@@ -52,7 +52,7 @@ struct optional_program {
 };
 
 static const struct optional_program optional_programs[] = {
-	{"join_cgroup", "cgroup_attach_task", OPTION_CGROUP},
+	{"move_process", "cgroup_attach_task", OPTION_CGROUP},
 	{"send_message", "sock_send_length", OPTION_MESSAGES}, /* from Linux 6.3 on */
 	{"receive_message", "sock_recv_length", OPTION_MESSAGES},
 	{MESSAGE_PROGRAM, "sock_send_length", OPTION_MESSAGES},
@@ -185,7 +185,7 @@ static int programs_configure(struct pyebpf *programs, const struct session_opti
 	programs->rodata->native_stacks = options->native;
 	programs->rodata->follow_scope = options->follow;
 	programs->rodata->follow_cgroup = options->cgroup;
-	programs->rodata->follow_cgroup_level = options->cgroup_level;
+	programs->rodata->follow_hierarchy = options->hierarchy;
 	syscall_waits_fill((uint8_t *)programs->rodata->syscall_waits);
 	return maps_configure(programs, options);
 }
@@ -365,12 +365,26 @@ int session_set_process(struct session *session, uint32_t pid, const struct proc
 				    sizeof(*config), BPF_ANY);
 }
 
-void session_pass_process(struct session *session, uint32_t pid)
+void session_forget_process(struct session *session, uint32_t pid, uint32_t index)
 {
-	const struct process_config config = {.flags = PROCESS_FOLLOW | PROCESS_PASSED_OVER};
+	struct process_config known;
 
+	if (!session_get_process(session, pid, &known) && known.index == index)
+		bpf_map__delete_elem(session->programs->maps.processes, &pid, sizeof(pid), 0);
+}
+
+void session_pass_process(struct session *session, uint32_t pid, uint32_t index)
+{
+	struct process_config config = {.flags = PROCESS_FOLLOW}, known;
+	bool is_known = !session_get_process(session, pid, &known);
+
+	if (is_known && known.index != index)
+		return;
+	if (is_known)
+		config.flags = known.flags;
+	config.flags |= PROCESS_PASSED_OVER;
 	bpf_map__update_elem(session->programs->maps.processes, &pid, sizeof(pid), &config,
-			     sizeof(config), BPF_ANY);
+			     sizeof(config), is_known ? BPF_EXIST : BPF_NOEXIST);
 }
 
 int session_get_process(const struct session *session, uint32_t pid, struct process_config *config)

@@ -32,8 +32,8 @@ struct session_options {
 	bool memory; /* sample the growth of resident memory */
 	bool many;   /* make room for PROCESSES_MANY processes at a time, else for PROCESSES_FEW */
 	enum follow_scope follow;
-	uint64_t cgroup; /* with FOLLOW_CGROUP: its id (v2), and its depth below the root */
-	uint32_t cgroup_level;
+	uint64_t cgroup; /* with FOLLOW_CGROUP: its id, and the number of its hierarchy */
+	uint32_t hierarchy;
 	/*
 	 * Put no probe into processes, which changes an instruction and a counter of their memory,
 	 * and count no messages. The functions that would do so return -EPERM.
@@ -57,8 +57,14 @@ void session_close(struct session *session);
  */
 int session_set_process(struct session *session, uint32_t pid, const struct process_config *config);
 
-/* Has a process passed over from now on, with the ledgers of its threads, but not its children. */
-void session_pass_process(struct session *session, uint32_t pid);
+/* Takes back what session_set_process() said of a process that has ended, if that still holds. */
+void session_forget_process(struct session *session, uint32_t pid, uint32_t index);
+
+/*
+ * Has a process passed over from now on, with the ledgers of its threads, but not its children. Not
+ * if it is known under another index than this one: it runs another program by now.
+ */
+void session_pass_process(struct session *session, uint32_t pid, uint32_t index);
 
 /* Reads what the kernel side has of a process. Returns 0, -ENOENT or another -errno. */
 int session_get_process(const struct session *session, uint32_t pid, struct process_config *config);

@@ -93,7 +93,7 @@ static int target_describe(const struct target_world *world, struct target *targ
 	struct profile_process process = {.pid = target->process.pid};
 	const char *known = target->command ? target->command : target->process.command;
 	char *command = NULL;
-	int error = target->command ? -ENOENT : process_command(target->process.pid, &command);
+	int error = target->command ? -ENOENT : process_command(target->process.door, &command);
 
 	error = profile_string(world->profile, error ? known : command, &process.command);
 	free(command);
@@ -202,7 +202,7 @@ static bool file_is_program(const struct target *target, const char *file)
 	struct stat program, other;
 	char path[64];
 
-	snprintf(path, sizeof(path), "/proc/%d/exe", (int)target->process.pid);
+	snprintf(path, sizeof(path), "/proc/%d/exe", (int)target->process.door);
 	return !stat(path, &program) && !stat(file, &other) && program.st_dev == other.st_dev &&
 	       program.st_ino == other.st_ino;
 }
@@ -314,11 +314,10 @@ int target_program(const struct target *target, struct program_config *config)
 
 void target_drop(const struct target_world *world, struct target *target)
 {
-	session_pass_process(world->session, (uint32_t)target->process.pid);
+	session_pass_process(world->session, (uint32_t)target->process.pid, target->index);
 	if (target->described)
 		recorder_leave_out(world->recorder, target->profile_process);
 	target->described = false;
-	target->dropped = true;
 }
 
 void target_finish(const struct target_world *world, struct target *target)

@@ -46,7 +46,6 @@ struct target {
 	uint32_t profile_process; /* of the profile, once described */
 	bool described;
 	bool python;
-	bool dropped;             /* target_drop() */
 	bool own_program; /* its interpreter is in the file that it runs */
 	enum target_mode mode;
 	struct collection_watch collections;

@@ -18,6 +18,7 @@
 #define START_WAIT_MS 2000 /* for an interpreter that is being started */
 #define RETRY_MS      5    /* while an interpreter is being started */
 #define LATE_RETRY_MS 250  /* for a program that may load one later */
+#define ENTERED_MAX   256
 
 /* A program that followed processes have run, and that is an interpreter itself. */
 struct known_program {
@@ -42,10 +43,11 @@ struct targets {
 	uint32_t next_index;
 	int64_t retry_ms; /* the earliest of all targets'; 0: none */
 	bool begun;
-	bool host;       /* every process of the host is in question */
-	bool endless;    /* processes can come after all have ended */
-	bool entered;    /* see targets_entered() */
-	bool unenrolled; /* processes were taken on whose threads are not recorded yet */
+	bool host;                  /* every process of the host is in question */
+	bool endless;               /* processes can come after all have ended */
+	pid_t entered[ENTERED_MAX]; /* the cgroup, and were not looked at yet */
+	uint32_t entered_count;     /* more than fit: so many that each is to be looked for */
+	bool unenrolled;            /* processes were taken on whose threads are not recorded yet */
 	struct notices *notices;
 };
 
@@ -78,14 +80,19 @@ static bool target_is_left_out(const struct targets *targets, const struct targe
 	       (mode_is_optional(target->mode) || targets->world.flags & PROCESS_FOLLOW);
 }
 
+/* Whether an error is of a Python that cannot be recorded, now or later. */
+static bool is_refusal(int error)
+{
+	return error == -ENOTSUP || error == -EPROTO || error == -EACCES;
+}
+
 static void target_remove(struct targets *targets, struct target *target)
 {
 	target_finish(&targets->world, target);
 	if (target_is_left_out(targets, target))
 		recorder_leave_out(targets->world.recorder, target->profile_process);
 	HASH_DEL(targets->all, target);
-	if (!target->dropped) /* else there may be records on their way still */
-		recorder_remove_process(targets->world.recorder, target->index);
+	recorder_remove_process(targets->world.recorder, target->index);
 	if (targets->world.unwinder)
 		unwinder_remove(targets->world.unwinder, target->process.pid);
 	target_release(target);
@@ -102,7 +109,7 @@ static struct target *target_append(struct targets *targets, pid_t pid, uint32_t
 	target = calloc(1, sizeof(*target));
 	if (!target)
 		return NULL;
-	target->process = (struct process){.pid = pid, .pidfd = -1};
+	target->process = (struct process){.pid = pid, .door = pid, .pidfd = -1};
 	target->index = index;
 	target->mode = TARGET_ONLY_PYTHON;
 	target->config.flags = targets->world.flags;
@@ -119,13 +126,56 @@ static struct known_program *known_find(const struct targets *targets,
 	return known;
 }
 
-/* Has the kernel side know what is known of a target now. */
+/*
+ * Takes back what the kernel side was told of a process whose end it may not have seen: another one
+ * with its PID would be taken for it. What was recorded until then is not sure to be its own.
+ */
+static void target_forget(struct targets *targets, struct target *target)
+{
+	session_forget_process(targets->world.session, (uint32_t)target->process.pid,
+			       target->index);
+	if (target->index >= PROCESS_INDEX_KERNEL || !target->described)
+		return;
+	recorder_leave_out(targets->world.recorder, target->profile_process);
+	target->described = false;
+}
+
+/* One of which only events have told so far has not been opened. */
+static bool target_alive(const struct target *target)
+{
+	if (target->process.start_ticks)
+		return process_alive(&target->process);
+	return !kill(target->process.pid, 0) || errno == EPERM;
+}
+
+/*
+ * Has the kernel side know what is known of a target now. Not where it has taken the process on
+ * itself meanwhile, or with another program: of that an event tells, which is on its way. Returns
+ * -ESRCH if the process has ended: one that lives on after it was told of is seen to end.
+ */
 static int target_tell(struct targets *targets, struct target *target)
 {
+	uint32_t pid = (uint32_t)target->process.pid;
+	struct process_config known;
+	bool is_known;
+	int result;
+
 	if (!targets->begun)
 		return 0;
-	return session_set_process(targets->world.session, (uint32_t)target->process.pid,
-				   &target->config);
+	is_known = !session_get_process(targets->world.session, pid, &known);
+	if (target->index >= PROCESS_INDEX_KERNEL && (!is_known || known.index != target->index))
+		return -ESRCH;
+	if (is_known && !(known.flags & PROCESS_PASSED_OVER) && known.index != target->index)
+		return 0;
+	if (is_known) { /* it may have left the cgroup, or be there again */
+		target->config.flags &= ~(uint32_t)PROCESS_FOLLOW;
+		target->config.flags |= known.flags & PROCESS_FOLLOW;
+	}
+	result = session_set_process(targets->world.session, pid, &target->config);
+	if (result || target_alive(target))
+		return result;
+	target_forget(targets, target);
+	return -ESRCH;
 }
 
 /*
@@ -142,20 +192,26 @@ static void target_catch_up(struct targets *targets, struct target *target)
 		target_tell(targets, target);
 }
 
-/* The process has been taken on by the kernel side, as a child of one that is known. */
+/*
+ * The process has been taken on by the kernel side, as a child of one that is known. One whose
+ * parent was passed over just when it forked is looked at for itself.
+ */
 static void event_fork(struct targets *targets, const struct process_record *record)
 {
 	struct target *parent = target_find(targets, (pid_t)record->parent), *target;
-	int error;
+	bool known = parent && parent->index == record->previous;
+	int64_t retry_ms = known ? parent->retry_ms : clock_now_ms();
+	int error = -ENOMEM;
 
-	if (!parent || parent->index != record->previous)
-		return;
 	target = target_append(targets, (pid_t)record->head.pid, record->head.process);
-	error = target ? target_fork(&targets->world, target, parent) : -ENOMEM;
+	if (target && known)
+		error = target_fork(&targets->world, target, parent);
+	else if (target)
+		error = target_exec(&targets->world, target);
 	if (error)
 		notices_add(targets->notices, (pid_t)record->head.pid, strerror(-error));
-	else if (parent->retry_ms)
-		target_retry(targets, target, parent->retry_ms);
+	else if (retry_ms)
+		target_retry(targets, target, retry_ms);
 	else
 		target_catch_up(targets, target);
 }
@@ -204,14 +260,23 @@ static void event_exec(struct targets *targets, const struct process_record *rec
 	pid_t pid = (pid_t)record->head.pid;
 	struct target *target = target_find(targets, pid);
 
-	if (target && record->passed_over) {
-		target_remove(targets, target);
+	if (record->passed_over) {
+		if (target)
+			target_remove(targets, target);
 		return;
 	}
 	if (!target && targets->world.flags)
 		target = target_append(targets, pid, record->head.process);
 	if (target)
 		target_change(targets, target, record);
+}
+
+static void event_join(struct targets *targets, pid_t pid)
+{
+	if (targets->entered_count < ENTERED_MAX)
+		targets->entered[targets->entered_count] = pid;
+	if (targets->entered_count <= ENTERED_MAX)
+		targets->entered_count++;
 }
 
 /* Something has befallen a process. */
@@ -238,7 +303,7 @@ static void targets_handle(void *context, const struct process_record *record)
 			target_remove(targets, target);
 		break;
 	case RECORD_JOIN:
-		targets->entered = true;
+		event_join(targets, (pid_t)record->head.pid);
 		break;
 	}
 }
@@ -385,14 +450,15 @@ static int target_await(struct targets *targets, struct target *target)
 static void target_pass(struct targets *targets, struct target *target, int error)
 {
 	pid_t pid = target->process.pid;
+	uint32_t index = target->index;
 	bool followed = target->mode == TARGET_MAY_BE_FOLLOWED && error != -ESRCH;
 
-	if (mode_is_optional(target->mode) && (error == -ENOTSUP || error == -EPROTO))
+	if (mode_is_optional(target->mode) && is_refusal(error))
 		notices_add(targets->notices, pid, target->last.text);
 	target_remove(targets, target);
 	if (!followed)
 		return;
-	session_pass_process(targets->world.session, (uint32_t)pid);
+	session_pass_process(targets->world.session, (uint32_t)pid, index);
 	if (!targets->endless)
 		passed_add(targets, pid);
 }
@@ -424,6 +490,14 @@ bool targets_has(const struct targets *targets, pid_t pid)
 	return target_find(targets, pid) != NULL;
 }
 
+bool targets_follows(const struct targets *targets, pid_t pid)
+{
+	struct process_config known;
+
+	/* The kernel side forgets processes that end. */
+	return !session_get_process(targets->world.session, (uint32_t)pid, &known);
+}
+
 void targets_notice_python(struct targets *targets, pid_t pid)
 {
 	struct target *target = target_find(targets, pid);
@@ -441,16 +515,22 @@ void targets_notice_python(struct targets *targets, pid_t pid)
 		return;
 	}
 	/* One that is recorded is told of by an event, which is on its way. */
-	if (known.flags & PROCESS_PASSED_OVER)
+	if (known.flags & PROCESS_PASSED_OVER && known.flags & PROCESS_FOLLOW)
 		targets_add(targets, pid, TARGET_MAY_BE_FOLLOWED, &error);
 }
 
-bool targets_entered(struct targets *targets)
+bool targets_take_entered(struct targets *targets)
 {
-	bool entered = targets->entered;
+	uint32_t i, count = targets->entered_count;
+	bool others = count > ENTERED_MAX;
+	struct error error;
 
-	targets->entered = false;
-	return entered;
+	for (i = 0; i < count && i < ENTERED_MAX; i++)
+		if (!target_find(targets, targets->entered[i]))
+			others |= !targets_add(targets, targets->entered[i], TARGET_MAY_BE_FOLLOWED,
+					       &error);
+	targets->entered_count = 0;
+	return others;
 }
 
 /* What the next process of the same program is to begin with. */
@@ -487,12 +567,12 @@ static void target_wait(struct targets *targets, struct target *target, int erro
 	struct program_config pass = {.verdict = FOLLOW_PASS};
 	char path[64];
 
-	if (mode_is_optional(target->mode) && (error == -ENOTSUP || error == -EPROTO)) {
+	if (mode_is_optional(target->mode) && is_refusal(error)) {
 		notices_add(targets->notices, target->process.pid, target->last.text);
 		target_refuse(targets, target);
 		return;
 	}
-	snprintf(path, sizeof(path), "/proc/%d/exe", (int)target->process.pid);
+	snprintf(path, sizeof(path), "/proc/%d/exe", (int)target->process.door);
 	if (mode_is_optional(target->mode) && error == -ENOEXEC &&
 	    programs_kind(targets->world.programs, path) == PROGRAM_OTHER) {
 		if (target->program.inode)
@@ -525,8 +605,27 @@ static void target_look(struct targets *targets, struct target *target)
 		error = target_tell(targets, target);
 	if (!error && target->program.inode)
 		error = program_learn(targets, target);
-	if (error)
+	if (error && error != -ESRCH)
 		notices_add(targets->notices, target->process.pid, strerror(-error));
+}
+
+int targets_check(struct targets *targets, struct error *error)
+{
+	struct target *target, *next;
+	pid_t ended = 0;
+
+	for (target = targets->all; target; target = next) {
+		next = target->hh.next;
+		if (target->index >= PROCESS_INDEX_KERNEL || process_alive(&target->process))
+			continue;
+		ended = target->process.pid;
+		target_forget(targets, target);
+		target_remove(targets, target);
+	}
+	if (ended && !targets->all && !targets->endless)
+		return error_set(error, -ESRCH, "process %d ended before it could be recorded",
+				 (int)ended);
+	return 0;
 }
 
 void targets_finish(struct targets *targets)
@@ -590,14 +689,6 @@ const struct process *targets_process(const struct targets *targets, uint32_t pr
 		return &target->process;
 	}
 	return NULL;
-}
-
-/* One of which only events have told so far has not been opened. */
-static bool target_alive(const struct target *target)
-{
-	if (target->process.start_ticks)
-		return process_alive(&target->process);
-	return !kill(target->process.pid, 0) || errno == EPERM;
 }
 
 bool targets_alive(const struct targets *targets)

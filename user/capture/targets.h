@@ -45,14 +45,23 @@ bool targets_has(const struct targets *targets, pid_t pid);
 /* The process has mapped a file that may be a Python: it is looked at, whether known or not. */
 void targets_notice_python(struct targets *targets, pid_t pid);
 
-/* Whether processes have entered some cgroup since this was asked last. */
-bool targets_entered(struct targets *targets);
+/*
+ * Takes on the processes that have entered the recorded cgroup since this was asked last. Returns
+ * whether there may be others to be looked for: children that a Python had before it was known.
+ */
+bool targets_take_entered(struct targets *targets);
 
 /*
  * Has the kernel side know the processes that were taken on: threads that begin from now on are
  * recorded. Those taken on later are known at once. Returns 0 or -errno.
  */
 int targets_begin(struct targets *targets, struct error *error);
+
+/*
+ * To be called once the kernel side sees processes end: drops those that have ended before that,
+ * since their PIDs may be others' by now. Returns 0, or -ESRCH: no process is left to be recorded.
+ */
+int targets_check(struct targets *targets, struct error *error);
 
 /*
  * Looks again for the interpreter of processes that have none yet, if it is time to. To be called
@@ -76,7 +85,13 @@ int targets_poll_timeout(const struct targets *targets);
 const struct process *targets_process(const struct targets *targets, uint32_t process,
 				      const struct process_config **config);
 
-/* Whether one of the processes still runs, or one without Python whose children are looked at. */
+/* Whether the process runs and is recorded, or only its children are. */
+bool targets_follows(const struct targets *targets, pid_t pid);
+
+/*
+ * Whether one of the recorded processes still runs, or one without Python whose children are looked
+ * at, or more can come of themselves.
+ */
 bool targets_alive(const struct targets *targets);
 
 /* What went wrong with processes on the way, one sentence each (ending in a newline), or "". */

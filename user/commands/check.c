@@ -21,6 +21,7 @@
 #include "commands/arguments.h"
 #include "python/interpreter.h"
 #include "target/process.h"
+#include "views/text.h"
 
 struct check_arguments {
 	pid_t pid; /* 0: none */
@@ -70,7 +71,8 @@ static void line_print(bool good, const char *subject, const char *format, ...)
 static bool rights_print(void)
 {
 	const struct capability_need *need;
-	bool all = true;
+	const char *cure = "the host's";
+	bool all = true, own;
 
 	puts("rights");
 	for (need = capability_needs; need->name; need++) {
@@ -80,7 +82,9 @@ static bool rights_print(void)
 		line_print(held, need->name, "%s%s", need->why,
 			   held ? "" : ": run pyebpf with sudo");
 	}
-	return all;
+	own = namespaces_are_hosts(&cure);
+	line_print(own, "namespaces", "%s", cure);
+	return all && own;
 }
 
 static bool kernel_print(void)
@@ -148,7 +152,10 @@ static bool hooks_print(void)
 
 static void interpreter_print(const struct interpreter *interpreter)
 {
-	line_print(true, "interpreter", "CPython %s (%s)", interpreter->version, interpreter->path);
+	char *path = text_escape(interpreter->path); /* the target's word */
+
+	line_print(true, "interpreter", "CPython %s (%s)", interpreter->version, path ? path : "");
+	free(path);
 	line_print(true, "layout", "checked against the process");
 	if (interpreter->code_dealloc.address && interpreter->code_dealloc.cheap)
 		line_print(true, "freed code objects", "can be probed");

@@ -59,26 +59,33 @@ struct recording {
 enum { OPTION_NO_NATIVE = 256, OPTION_NATIVE_LINES, OPTION_MEMORY, OPTION_CGROUP };
 
 static const struct argp_option options[] = {
-	{"pid", 'p', "PID", 0, "Record this process; may be given several times", 0},
-	{"all", 'a', NULL, 0,
-	 "Record every Python process of the host, also those that begin later", 0},
+	{NULL, 0, NULL, 0, "Which processes:", 1},
+	{"pid", 'p', "PID", 0, "Record this Python process; may be given several times", 1},
 	{"subprocesses", 's', NULL, 0,
-	 "Record the processes that those of -p or the command have started, and start, too", 0},
+	 "Record also what those of -p, or the command, have started and start: children, their "
+	 "children, daemons. What is named itself need not be Python then",
+	 1},
+	{"all", 'a', NULL, 0,
+	 "Record every Python process of the host, also those that begin later", 1},
 	{"cgroup", OPTION_CGROUP, "PATH", 0,
-	 "Record the Python processes of this cgroup, of those below it, and all that join", 0},
+	 "Record the Python processes in a cgroup and below it, also those that join later. PATH is "
+	 "its directory, or what /proc/PID/cgroup says: system.slice/web.service",
+	 1},
+	{NULL, 0, NULL, 0, "How:", 2},
 	{"duration", 'd', "SECONDS", 0,
-	 "Stop after SECONDS; default: when the process ends, or Ctrl-C", 0},
+	 "Stop after SECONDS; default: when the last of the processes has ended, or Ctrl-C", 2},
 	{"rate", 'r', "HZ", 0, "Samples per second of running and of waiting threads; default 99",
-	 0},
-	{"output", 'o', "FILE", 0, "Write to FILE; default: pyebpf-PID.pb.gz in this directory", 0},
-	{"format", 'f', "FORMAT", 0, "Write FORMAT: pprof (default), json, collapsed, report", 0},
-	{"native", 'n', NULL, 0, "Record C, C++ and Rust frames too; this is the default", 0},
-	{"no-native", OPTION_NO_NATIVE, NULL, 0, "Record Python and kernel frames alone", 0},
+	 2},
+	{"native", 'n', NULL, 0, "Record C, C++ and Rust frames too; this is the default", 2},
+	{"no-native", OPTION_NO_NATIVE, NULL, 0, "Record Python and kernel frames alone", 2},
 	{"native-lines", OPTION_NATIVE_LINES, NULL, 0,
-	 "Name source lines of native frames, where debug information is at hand", 0},
+	 "Name source lines of native frames, where debug information is at hand", 2},
 	{"memory", OPTION_MEMORY, NULL, 0, "Record too which functions make resident memory grow",
-	 0},
-	{"quiet", 'q', NULL, 0, "Print neither progress nor report", 0},
+	 2},
+	{NULL, 0, NULL, 0, "Where to:", 3},
+	{"output", 'o', "FILE", 0, "Write to FILE; default: pyebpf-PID.pb.gz in this directory", 3},
+	{"format", 'f', "FORMAT", 0, "Write FORMAT: pprof (default), json, collapsed, report", 3},
+	{"quiet", 'q', NULL, 0, "Print neither progress nor report", 3},
 	{NULL, 0, NULL, 0, NULL, 0},
 };
 
@@ -114,6 +121,14 @@ static void arguments_check(struct record_arguments *arguments, struct argp_stat
 		arguments->view = &views[0];
 }
 
+/* A number alone is not meant as a command. */
+static void command_name_check(const char *name, const struct argp_state *state)
+{
+	if (*name && !name[strspn(name, "0123456789")])
+		argp_error(state, "`%s` is not a command: a process is given with -p %s", name,
+			   name);
+}
+
 static error_t parse_option(int key, char *text, struct argp_state *state)
 {
 	struct record_arguments *arguments = state->input;
@@ -129,6 +144,8 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
 		arguments->scope.descendants = true;
 		break;
 	case OPTION_CGROUP:
+		if (arguments->scope.cgroup_path)
+			argp_error(state, "one cgroup at a time: give the one above both");
 		arguments->scope.cgroup_path = text;
 		break;
 	case 'd':
@@ -164,6 +181,7 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
 		break;
 	case ARGP_KEY_ARGS:
 		arguments->command = state->argv + state->next;
+		command_name_check(arguments->command[0], state);
 		break;
 	case ARGP_KEY_END:
 		arguments_check(arguments, state);
@@ -179,7 +197,18 @@ static const struct argp argp = {
 	.parser = parse_option,
 	.args_doc = "-p PID\n-a\n--cgroup PATH\n-- COMMAND [ARGUMENT...]",
 	.doc = "Records running processes, or a command from its start, without stopping or changing "
-	       "them: the recording goes to a file, its report to the terminal.",
+	       "them: the recording goes to a file, its report to the terminal."
+	       "\vExamples:\n"
+	       "  pyebpf record -p 4242 -d 30               one process, for half a minute\n"
+	       "  pyebpf record -s -p 4242                  a server with all its workers\n"
+	       "  pyebpf record -s -- ./start.sh            a script, and what it starts\n"
+	       "  pyebpf record --cgroup system.slice/web.service\n"
+	       "  pyebpf record -a -d 10                    whatever runs here\n"
+	       "\n"
+	       "With -s, -a and --cgroup, processes without Python are passed over. A recorded "
+	       "process that is moved out of the cgroup is recorded on to its end, but neither what "
+	       "it starts from then on nor the next program that it runs itself. A recording of a "
+	       "cgroup ends when that is removed.",
 };
 
 /* From here on signals that end a recording are read from a descriptor. */
@@ -246,6 +275,16 @@ static void progress_show(struct recording *recording)
 	recording->progress_shown = true;
 }
 
+/* What would else look like a command that hangs. */
+static void waiting_say(const struct recording *recording)
+{
+	if (recording->scope.cgroup_path && !recording->arguments->quiet &&
+	    scope_is_empty(&recording->scope))
+		fprintf(stderr,
+			"pyebpf record: there is no process in the cgroup yet; those that join it "
+			"are recorded\n");
+}
+
 static void progress_clear(struct recording *recording)
 {
 	if (recording->progress_shown)
@@ -275,7 +314,7 @@ static void recording_run(struct recording *recording)
 
 	while (!end_ns || clock_now_ns() < end_ns) {
 		if (capture_wait(capture, &recording->signals, 1, drain_timeout(end_ns)) >= 0 ||
-		    !targets_alive(capture->targets))
+		    scope_ended(&recording->scope, capture->targets))
 			return;
 		if (clock_now_ns() >= progress_ns) {
 			progress_show(recording);
@@ -355,6 +394,7 @@ static int recording_make(struct recording *recording, int argc, char **argv, st
 		result = recording_begin(recording, error);
 	if (result)
 		return result;
+	waiting_say(recording);
 	progress_show(recording);
 	recording_run(recording);
 	progress_clear(recording);

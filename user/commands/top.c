@@ -29,7 +29,6 @@
 #define RATE_LIMIT      10000
 #define DRAIN_MS        200
 #define NS_PER_MS       1000000ULL
-#define ENDED_MESSAGE   "The process has ended."
 
 struct top_arguments {
 	pid_t pids[PROCESSES_LIMIT];
@@ -61,12 +60,15 @@ struct top {
 enum { OPTION_VIEW = 256, OPTION_SORT, OPTION_IDLE, OPTION_FILTER, OPTION_CGROUP };
 
 static const struct argp_option options[] = {
-	{"pid", 'p', "PID", 0, "Watch this process; may be given several times", 0},
+	{"pid", 'p', "PID", 0, "Watch this Python process; may be given several times", 0},
 	{"all", 'a', NULL, 0, "Watch every Python process of the host, also those that begin later",
 	 0},
-	{"subprocesses", 's', NULL, 0, "Watch the processes that those of -p have started, too", 0},
+	{"subprocesses", 's', NULL, 0,
+	 "Watch also what those of -p, which need not be Python then, have started and start", 0},
 	{"cgroup", OPTION_CGROUP, "PATH", 0,
-	 "Watch the Python processes of this cgroup, of those below it, and all that join", 0},
+	 "Watch the Python processes in a cgroup and below it, also those that join later. PATH is "
+	 "its directory, or what /proc/PID/cgroup says",
+	 0},
 	{"interval", 'i', "SECONDS", 0, "Refresh every SECONDS; default 1", 0},
 	{"rate", 'r', "HZ", 0, "Samples per second of running and of waiting threads; default 99",
 	 0},
@@ -76,7 +78,8 @@ static const struct argp_option options[] = {
 	{"view", OPTION_VIEW, "VIEW", 0,
 	 "Begin with a row for each function (default), line, thread or process", 0},
 	{"sort", OPTION_SORT, "COLUMN", 0,
-	 "Begin sorted by self (default), total, cpu, queue, io, lock, gil, idle or name", 0},
+	 "Begin sorted by self (default), total, cpu, queue, io, lock, gil, idle, other or name",
+	 0},
 	{"idle", OPTION_IDLE, NULL, 0, "Begin with idle time counted too", 0},
 	{"filter", OPTION_FILTER, "TEXT", 0, "Begin with only the rows that have TEXT", 0},
 	{NULL, 0, NULL, 0, NULL, 0},
@@ -154,6 +157,8 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
 		arguments->scope.descendants = true;
 		break;
 	case OPTION_CGROUP:
+		if (arguments->scope.cgroup_path)
+			argp_error(state, "one cgroup at a time: give the one above both");
 		arguments->scope.cgroup_path = text;
 		break;
 	case 'i':
@@ -186,7 +191,7 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
 static const struct argp argp = {
 	.options = options,
 	.parser = parse_option,
-	.args_doc = "-p PID",
+	.args_doc = "-p PID\n-a\n--cgroup PATH",
 	.doc = "Shows what running processes do, function by function, and goes on doing so, without "
 	       "stopping or changing them. The key ? tells of the other keys.",
 };
@@ -256,6 +261,7 @@ static int look(struct top *top, struct error *error)
 
 	if (!result && rows_add(top->rows, window))
 		result = error_set(error, -ENOMEM, "no memory");
+	rows_add_gil(top->rows, top->watch.gil_share);
 	profile_free(window);
 	costs_measure(top);
 	top->looks++;
@@ -272,6 +278,16 @@ static void file_end_line(void *context, enum ink ink)
 	fputc('\n', context);
 }
 
+static const char *message(const struct top *top)
+{
+	const struct scope *scope = &top->scope;
+
+	if (!top->ended)
+		return NULL;
+	return scope->pid_count == 1 && !scope->descendants ? "The process has ended."
+							    : "All processes have ended.";
+}
+
 static int paint(struct top *top, struct error *error)
 {
 	const bool batch = top->arguments->batch;
@@ -279,7 +295,7 @@ static int paint(struct top *top, struct error *error)
 	struct scene scene = {.rows = top->rows, .settings = &top->settings, .costs = top->costs};
 	struct view_options view = {0};
 
-	scene.message = top->ended ? ENDED_MESSAGE : NULL;
+	scene.message = message(top);
 	if (batch) {
 		view_options_detect(&view, stdout);
 		scene.columns = view.columns;
@@ -344,7 +360,7 @@ static int look_if_due(struct top *top, uint64_t *due_ns, bool *changed, struct 
 
 	if (top->ended)
 		return 0;
-	alive = targets_alive(top->watch.capture.targets) > 0;
+	alive = !scope_ended(&top->watch.scope, top->watch.capture.targets);
 	if (alive && (!due || (top->settings.paused && !watch_is_full(&top->watch))))
 		return 0;
 	*due_ns = *due_ns + interval > now ? *due_ns + interval : now + interval;
@@ -360,6 +376,19 @@ static bool top_is_over(const struct top *top)
 	return top->arguments->batch && top->ended;
 }
 
+/* A script that ends it gets what there is of the last window. */
+static int end_by_signal(struct top *top, struct error *error)
+{
+	int result = 0;
+
+	if (top->arguments->batch && !top->ended) {
+		result = look(top, error);
+		if (!result)
+			result = paint(top, error);
+	}
+	return result;
+}
+
 static int run(struct top *top, struct error *error)
 {
 	const int descriptors[] = {top->signals, STDIN_FILENO};
@@ -372,9 +401,11 @@ static int run(struct top *top, struct error *error)
 		if (changed && (top->looks || !top->arguments->batch))
 			result = paint(top, error);
 		changed = false;
-		if (result || capture_wait(&top->watch.capture, descriptors, count,
-					   timeout_until(due_ns)) == top->signals)
+		if (result)
 			return result;
+		if (capture_wait(&top->watch.capture, descriptors, count, timeout_until(due_ns)) ==
+		    top->signals)
+			return end_by_signal(top, error);
 		if (keys_take(top, &changed))
 			return 0;
 		result = look_if_due(top, &due_ns, &changed, error);
@@ -394,8 +425,6 @@ static int top_open(struct top *top, int argc, char **argv, struct error *error)
 	if (!arguments->batch && (!isatty(STDIN_FILENO) || !isatty(STDOUT_FILENO)))
 		return terminal_open(error);
 	result = rights_check(error);
-	if (!result)
-		result = signals_take(top, error);
 	top->rows = rows_new(arguments->native);
 	if (!result && !top->rows)
 		result = error_set(error, -ENOMEM, "no memory");
@@ -403,6 +432,8 @@ static int top_open(struct top *top, int argc, char **argv, struct error *error)
 		result = scope_open(&top->scope, error);
 	if (!result)
 		result = watch_open(&top->watch, &capture, &top->scope, error);
+	if (!result)
+		result = signals_take(top, error);
 	if (!result && !arguments->batch)
 		result = terminal_open(error);
 	costs_measure(top);

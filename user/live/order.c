@@ -35,11 +35,21 @@ int64_t row_time(const struct row_times *times, enum row_order column, bool idle
 		return columns[COLUMN_LOCK];
 	case ORDER_GIL:
 		return columns[COLUMN_GIL];
+	case ORDER_OTHER:
+		return columns[COLUMN_OTHER];
 	case ORDER_IDLE:
 		return columns[COLUMN_IDLE];
 	default:
 		return states_sum_of(times->self, idle);
 	}
+}
+
+bool rows_other_matters(const struct row_head *head)
+{
+	int64_t columns[COLUMN_COUNT];
+
+	column_sums(head->states, columns);
+	return columns[COLUMN_OTHER] > head->ns / 100;
 }
 
 static bool contains(const char *text, const char *part)

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "live/processes.h"
 #include "profile/summary.h"
 #include "profile/table.h"
 #include "profile/tally.h"
@@ -33,8 +34,7 @@ struct rows {
 	uint32_t window; /* number of the last one, from 1 on */
 	struct row_table views[ROWS_VIEWS];
 	struct row_head heads[PERIOD_COUNT];
-	struct row_process *processes;
-	uint32_t process_count;
+	struct live_processes processes;
 	uint64_t sample; /* number of the last one */
 };
 
@@ -44,6 +44,9 @@ struct adding {
 	const struct profile *profile;
 	uint32_t *function_rows, *location_rows;
 	struct tallies places; /* time of threads by process, tid, location + 1 and state */
+	struct table threads;  /* those with a ledger, by process and tid */
+	uint32_t *thread_rows; /* the row of each of them */
+	uint32_t thread_count;
 };
 
 struct rows *rows_new(bool native)
@@ -74,19 +77,6 @@ static void table_free(struct row_table *table)
 	memset(table, 0, sizeof(*table));
 }
 
-static void processes_free(struct rows *rows)
-{
-	uint32_t i;
-
-	for (i = 0; i < rows->process_count; i++) {
-		free(rows->processes[i].command);
-		free(rows->processes[i].python);
-	}
-	free(rows->processes);
-	rows->processes = NULL;
-	rows->process_count = 0;
-}
-
 void rows_free(struct rows *rows)
 {
 	int view;
@@ -95,7 +85,7 @@ void rows_free(struct rows *rows)
 		return;
 	for (view = 0; view < ROWS_VIEWS; view++)
 		table_free(&rows->views[view]);
-	processes_free(rows);
+	live_processes_clear(&rows->processes);
 	free(rows);
 }
 
@@ -293,20 +283,36 @@ static int sample_add(struct adding *adding, const struct profile_sample *sample
 }
 
 static int ledger_add(struct adding *adding, enum row_view view, const struct row_key *key,
-		      const char *name, const int64_t ns[STATE_COUNT])
+		      const char *name, const int64_t ns[STATE_COUNT], uint32_t *id)
 {
-	uint32_t id;
 	struct row *row;
-	int period, state, error = row_find(&adding->rows->views[view], key, name, "", &id);
+	int period, state, error = row_find(&adding->rows->views[view], key, name, "", id);
 
 	if (error)
 		return error;
-	row = row_touch(adding->rows, view, id);
+	row = row_touch(adding->rows, view, *id);
 	for (period = 0; period < PERIOD_COUNT; period++)
 		for (state = 0; state < STATE_COUNT; state++) {
 			row->times[period].self[state] += ns[state];
 			row->times[period].total[state] += ns[state];
 		}
+	return 0;
+}
+
+/* Notes the row of a thread. One whose ledger comes in parts has it already. */
+static int thread_note(struct adding *adding, const struct profile_thread *thread, uint32_t row)
+{
+	const uint32_t key[2] = {thread->process, thread->tid};
+	uint32_t *grown, id;
+	int added = table_intern(&adding->threads, key, sizeof(key), &id, NULL);
+
+	if (added <= 0)
+		return added;
+	grown = array_grow(adding->thread_rows, id, sizeof(*grown));
+	if (!grown)
+		return -ENOMEM;
+	adding->thread_rows = grown;
+	adding->thread_rows[adding->thread_count++] = row;
 	return 0;
 }
 
@@ -316,38 +322,35 @@ static int thread_add(struct adding *adding, const struct profile_thread *thread
 	const struct profile_process *process = &profile->processes[thread->process];
 	struct row_key key = {.pid = process->pid, .tid = thread->tid};
 	int period, state, error;
+	uint32_t id;
 
 	for (period = 0; period < PERIOD_COUNT; period++)
 		for (state = 0; state < STATE_COUNT; state++)
 			adding->rows->heads[period].states[state] += thread->ns[state];
-	error = ledger_add(adding, ROWS_THREAD, &key, profile->strings[thread->name], thread->ns);
+	error = ledger_add(adding, ROWS_THREAD, &key, profile->strings[thread->name], thread->ns,
+			   &id);
+	if (!error)
+		error = thread_note(adding, thread, id);
 	key.tid = 0;
 	return error ? error
 		     : ledger_add(adding, ROWS_PROCESS, &key, profile->strings[process->command],
-				  thread->ns);
+				  thread->ns, &id);
 }
 
 /* Says where a thread was: the place with the most of its time, which comes first. */
 static int where_set(struct adding *adding, const struct tally *place)
 {
 	const struct profile *profile = adding->profile;
-	const struct profile_thread *thread = profile->threads;
 	const struct profile_location *location;
 	const struct profile_function *function;
-	struct row_key key = {.tid = place->key[1]};
 	struct row *row;
-	uint32_t i, id;
+	uint32_t id;
 
-	for (i = 0; i < profile->thread_count; i++, thread++)
-		if (thread->process == place->key[0] && thread->tid == place->key[1])
-			break;
-	if (i == profile->thread_count)
-		return 0;
-	key.pid = profile->processes[thread->process].pid;
-	if (row_find(&adding->rows->views[ROWS_THREAD], &key, profile->strings[thread->name], "",
-		     &id))
+	if (table_intern(&adding->threads, place->key, 2 * sizeof(*place->key), &id, NULL) < 0)
 		return -ENOMEM;
-	row = &adding->rows->views[ROWS_THREAD].rows[id];
+	if (id >= adding->thread_count) /* no ledger tells of it */
+		return 0;
+	row = &adding->rows->views[ROWS_THREAD].rows[adding->thread_rows[id]];
 	if (row->sample == adding->rows->window)
 		return 0;
 	row->sample = adding->rows->window;
@@ -373,87 +376,6 @@ static int threads_add(struct adding *adding)
 	tallies_sort(&adding->places);
 	for (i = 0; !error && i < adding->places.count; i++)
 		error = where_set(adding, &adding->places.items[i]);
-	return error;
-}
-
-static void verdict_add(struct verdict *sum, const struct verdict *part)
-{
-	int i;
-
-	if (part->threads > sum->threads)
-		sum->threads = part->threads;
-	if (part->active > sum->active)
-		sum->active = part->active;
-	for (i = 0; i < STATE_COUNT; i++)
-		sum->waited[i] = part->waited[i];
-	for (i = 0; i < SHARE_COUNT; i++)
-		sum->shares[i] += part->shares[i];
-	for (i = 0; i < LEAF_COUNT; i++)
-		sum->running[i] += part->running[i];
-	sum->handover_ns += part->handover_ns;
-	sum->charged_ns += part->charged_ns;
-	sum->existed_ns += part->existed_ns;
-}
-
-static struct row_process *process_find(struct rows *rows, const struct profile *profile,
-					const struct profile_process *process)
-{
-	struct row_process *grown;
-	uint32_t i;
-
-	for (i = 0; i < rows->process_count; i++)
-		if (rows->processes[i].pid == process->pid)
-			return &rows->processes[i];
-	grown = array_grow(rows->processes, rows->process_count, sizeof(*grown));
-	if (!grown)
-		return NULL;
-	rows->processes = grown;
-	grown = &rows->processes[rows->process_count++];
-	*grown = (struct row_process){.pid = process->pid};
-	return grown;
-}
-
-/* A process that runs another program is the same row, under its new name. */
-static int process_add(struct rows *rows, const struct profile *profile, uint32_t number,
-		       const struct verdict *verdict)
-{
-	const struct profile_process *process = &profile->processes[number];
-	struct row_process *row = process_find(rows, profile, process);
-	char *command, *python;
-
-	if (!row)
-		return -ENOMEM;
-	command = strdup(profile->strings[process->command]);
-	python = strdup(profile->strings[process->python]);
-	if (!command || !python) {
-		free(command);
-		free(python);
-		return -ENOMEM;
-	}
-	free(row->command);
-	free(row->python);
-	row->command = command;
-	row->python = python;
-	if (row->window != rows->window)
-		memset(&row->verdicts[PERIOD_WINDOW], 0, sizeof(row->verdicts[PERIOD_WINDOW]));
-	row->window = rows->window;
-	verdict_add(&row->verdicts[PERIOD_WINDOW], verdict);
-	verdict_add(&row->verdicts[PERIOD_ALL], verdict);
-	return 0;
-}
-
-static int verdicts_add(struct rows *rows, const struct profile *profile)
-{
-	struct verdicts *verdicts;
-	uint32_t i;
-	int error = verdicts_make(profile, &verdicts);
-
-	if (error)
-		return error;
-	for (i = 0; !error && i < profile->process_count; i++)
-		if (verdicts->processes[i].threads || profile->process_count == 1)
-			error = process_add(rows, profile, i, &verdicts->processes[i]);
-	verdicts_free(verdicts);
 	return error;
 }
 
@@ -550,11 +472,22 @@ int rows_add(struct rows *rows, const struct profile *profile)
 	if (!error)
 		error = threads_add(&adding);
 	if (!error)
-		error = verdicts_add(rows, profile);
+		error = live_processes_add(&rows->processes, profile);
 	tallies_clear(&adding.places);
+	table_clear(&adding.threads);
+	free(adding.thread_rows);
 	free(adding.function_rows);
 	free(adding.location_rows);
 	return error;
+}
+
+void rows_add_gil(struct rows *rows, double share)
+{
+	int64_t running = rows->heads[PERIOD_WINDOW].states[STATE_RUNNING];
+	int period;
+
+	for (period = 0; period < PERIOD_COUNT; period++)
+		rows->heads[period].gil_held_ns += (int64_t)((double)running * share);
 }
 
 const struct row_head *rows_head(const struct rows *rows, enum period period)
@@ -562,10 +495,9 @@ const struct row_head *rows_head(const struct rows *rows, enum period period)
 	return &rows->heads[period];
 }
 
-const struct row_process *rows_processes(const struct rows *rows, uint32_t *count)
+const struct live_processes *rows_processes(const struct rows *rows)
 {
-	*count = rows->process_count;
-	return rows->processes;
+	return &rows->processes;
 }
 
 const struct row *rows_table(const struct rows *rows, enum row_view view, uint32_t *count)
@@ -591,8 +523,6 @@ void rows_reset(struct rows *rows)
 
 			memset(&row->times[PERIOD_ALL], 0, sizeof(row->times[PERIOD_ALL]));
 		}
-	for (i = 0; i < rows->process_count; i++)
-		memset(&rows->processes[i].verdicts[PERIOD_ALL], 0,
-		       sizeof(rows->processes[i].verdicts[PERIOD_ALL]));
+	live_processes_reset(&rows->processes);
 	memset(&rows->heads[PERIOD_ALL], 0, sizeof(rows->heads[PERIOD_ALL]));
 }

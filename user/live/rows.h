@@ -12,12 +12,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "profile/verdict.h"
+#include "live/processes.h"
 
 enum row_view { ROWS_FUNCTION, ROWS_LINE, ROWS_THREAD, ROWS_PROCESS, ROWS_VIEWS };
-
-/* Of which time. */
-enum period { PERIOD_WINDOW, PERIOD_ALL, PERIOD_COUNT };
 
 struct row_times {
 	int64_t self[STATE_COUNT];
@@ -41,21 +38,16 @@ struct row {
 	uint64_t sample; /* for rows.c alone: the last one that was added to `total` */
 };
 
-/* What is said above the tables of one process. */
-struct row_process {
-	uint32_t pid;
-	char *command;
-	char *python;
-	struct verdict verdicts[PERIOD_COUNT];
-	uint32_t window;
-};
-
 struct row_head {
 	int64_t ns; /* how long the period was */
 	int64_t states[STATE_COUNT];
+	int64_t gil_held_ns; /* in which a thread ran that had its interpreter's lock */
 	int64_t gc_ns;
 	bool gc_known;
 };
+
+/* Whether threads are blocked, and not for anything that has a column of its own. */
+bool rows_other_matters(const struct row_head *head);
 
 struct rows;
 
@@ -66,13 +58,15 @@ void rows_free(struct rows *rows);
 /* Adds a window, which becomes the last one. Returns 0 or -ENOMEM. */
 int rows_add(struct rows *rows, const struct profile *window);
 
+/* Says of the last window which part of the time on a CPU was spent with the GIL: 0 … 1. */
+void rows_add_gil(struct rows *rows, double share);
+
 /* Forgets all but the last window. */
 void rows_reset(struct rows *rows);
 
 const struct row_head *rows_head(const struct rows *rows, enum period period);
 
-/* The processes of the last window: *count of them. */
-const struct row_process *rows_processes(const struct rows *rows, uint32_t *count);
+const struct live_processes *rows_processes(const struct rows *rows);
 
 /* All rows of a view: *count of them. Of PERIOD_WINDOW is what has `window` of rows_window(). */
 const struct row *rows_table(const struct rows *rows, enum row_view view, uint32_t *count);
@@ -88,6 +82,7 @@ enum row_order {
 	ORDER_GIL,
 	ORDER_IDLE,
 	ORDER_NAME,
+	ORDER_OTHER, /* blocked otherwise */
 	ORDER_COUNT
 };
 

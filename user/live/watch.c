@@ -14,6 +14,7 @@
 #define STACKS_MAX       50000
 #define STRINGS_MAX      100000
 #define LOCATIONS_MAX    100000
+#define PROCESSES_MAX    20000  /* each is in every window */
 #define SAMPLES_MAX      200000 /* that differ, in one window */
 
 /* A name as the kernel keeps it, as a string of the capture's profile. */
@@ -44,6 +45,10 @@ static bool sample_watch(void *context, const struct sample_record *record,
 		.look = record->flags & SAMPLE_LOOK,
 	};
 
+	if (record->state == STATE_RUNNING) {
+		watch->running_ns += record->ns;
+		watch->gil_ns += record->flags & SAMPLE_HOLDS_GIL ? record->ns : 0;
+	}
 	/* A look that met a thread on its way back says nothing that its sample does not. */
 	if (sample.look && record->flags & SAMPLE_UNREAD)
 		return true;
@@ -122,7 +127,8 @@ uint64_t watch_count(const struct watch *watch, uint64_t lost[LOSS_COUNT])
 
 static bool profile_is_full(const struct profile *profile)
 {
-	return profile->string_count > STRINGS_MAX || profile->location_count > LOCATIONS_MAX;
+	return profile->string_count > STRINGS_MAX || profile->location_count > LOCATIONS_MAX ||
+	       profile->process_count > PROCESSES_MAX;
 }
 
 /*
@@ -164,6 +170,9 @@ int watch_look(struct watch *watch, struct profile **window, struct error *error
 		error_set(error, result, "cannot look at the threads: %s", strerror(-result));
 	if (live_look_end(watch->live, clock_now_ns(), window) && !result)
 		result = error_set(error, -ENOMEM, "no memory");
+	watch->gil_share =
+		watch->running_ns ? (double)watch->gil_ns / (double)watch->running_ns : 0;
+	watch->running_ns = watch->gil_ns = 0;
 	if (!result)
 		result = watch_forget(watch, error);
 	if (result) {

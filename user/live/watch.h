@@ -17,6 +17,9 @@ struct watch {
 	struct scope scope;
 	uint64_t samples;          /* of captures before this one */
 	uint64_t lost[LOSS_COUNT]; /* the same */
+	/* Of samples of running threads in the open window, and of those of them that had the GIL. */
+	uint64_t running_ns, gil_ns;
+	double gil_share; /* of time on a CPU in the last window, what was spent with the GIL */
 };
 
 /*

@@ -18,6 +18,7 @@
 #define CODE_CHUNK         65536     /* bytes of a function that are read at a time */
 #define CODE_MAX           (1 << 24) /* bytes of a function that are searched for jumps */
 #define LOOKUPS_MAX        2048      /* jumps out of a function that are followed */
+#define ENTRIES_MAX        (1 << 22) /* functions of a file without section headers */
 
 /* How .eh_frame_hdr begins, with the encodings that all linkers choose. */
 struct index_header {
@@ -259,6 +260,8 @@ static int entries_end(const struct index *index, uint64_t *end)
 	uint64_t start, entry, last = index->frames, offset, size, id;
 	int error;
 
+	if (index->count > ENTRIES_MAX)
+		return -EINVAL;
 	for (uint32_t i = 0; i < index->count; i++) {
 		error = index_read(index, i, &start, &entry);
 		if (error)

@@ -21,6 +21,7 @@
 #define NOTE_SIZE_MAX     256
 #define LINK_SIZE_MAX     (NAME_MAX + 8) /* a file's name, padding, a checksum */
 #define PACKED_SIZE_MAX   (64ULL << 20)
+#define CHECKED_SIZE_MAX  (2ULL << 30) /* bytes of a file that are summed up */
 #define UNPACKED_SIZE_MAX (64ULL << 20)
 #define UNPACK_MEMORY_MAX (64ULL << 20) /* for xz's dictionary: that of xz -9 is as large */
 
@@ -72,6 +73,8 @@ static bool checksum_matches(const struct elf_file *file, uint32_t wanted)
 	uint8_t buffer[65536];
 	uLong sum = crc32(0, NULL, 0);
 
+	if (file->size > CHECKED_SIZE_MAX)
+		return false;
 	for (uint64_t at = 0; at < file->size; at += sizeof(buffer)) {
 		size_t size = file->size - at < sizeof(buffer) ? (size_t)(file->size - at)
 							       : sizeof(buffer);

@@ -18,8 +18,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define SECTION_SIZE_MAX (1ULL << 30) /* bytes of one section that are read into memory */
-#define PAGE_MASK_MIN    0xfffULL     /* of the smallest page; segments are mapped in pages */
+#define SECTION_SIZE_MAX (32ULL << 20)  /* bytes of one section that are read into memory */
+#define STRINGS_SIZE_MAX (128ULL << 20) /* the same of names */
+#define SECTIONS_MAX     16384 /* libelf makes 200 bytes of each; linkers make some dozens */
+#define SEGMENTS_MAX     4096
+#define PAGE_MASK_MIN    0xfffULL /* of the smallest page; segments are mapped in pages */
 
 static Elf *elf_of(const struct elf_file *file)
 {
@@ -39,6 +42,29 @@ static int header_check(Elf *elf)
 	return 0;
 }
 
+/*
+ * libelf allocates by the counts that the file claims, and of a sparse file nothing says that they
+ * are wrong. Too large ones for their fields are in the first section's header (gABI, chapter 4).
+ */
+static int counts_check(const struct elf_file *file)
+{
+	uint64_t sections, segments;
+	Elf64_Ehdr header;
+	Elf64_Shdr first;
+
+	if (elf_read(file, 0, &header, sizeof(header)))
+		return -ENOEXEC;
+	sections = header.e_shnum;
+	segments = header.e_phnum;
+	if (header.e_shoff && (!sections || segments == PN_XNUM)) {
+		if (elf_read(file, header.e_shoff, &first, sizeof(first)))
+			return -EINVAL;
+		sections = sections ? sections : first.sh_size;
+		segments = segments == PN_XNUM ? first.sh_info : segments;
+	}
+	return sections > SECTIONS_MAX || segments > SEGMENTS_MAX ? -EINVAL : 0;
+}
+
 int elf_file_open(const char *path, struct elf_file *file)
 {
 	struct elf_file opened = {.fd = -1};
@@ -55,6 +81,9 @@ int elf_file_open(const char *path, struct elf_file *file)
 	if (error)
 		goto fail;
 	opened.size = (uint64_t)status.st_size;
+	error = counts_check(&opened);
+	if (error)
+		goto fail;
 	opened.handle = elf_begin(opened.fd, ELF_C_READ, NULL);
 	error = opened.handle ? header_check(opened.handle) : -EINVAL;
 	if (error)
@@ -100,7 +129,7 @@ static int stat_same(const char *path, const struct mapping *mapping, struct sta
 int mapping_file_path(const struct process *process, const struct mapping *mapping, char *path,
 		      size_t size, struct stat *status)
 {
-	int length = snprintf(path, size, "/proc/%d/map_files/%" PRIx64 "-%" PRIx64, process->pid,
+	int length = snprintf(path, size, "/proc/%d/map_files/%" PRIx64 "-%" PRIx64, process->door,
 			      mapping->start, mapping->end);
 	int error;
 
@@ -108,7 +137,7 @@ int mapping_file_path(const struct process *process, const struct mapping *mappi
 		return -ENAMETOOLONG;
 	if (!stat(path, status))
 		return 0;
-	snprintf(path, size, "/proc/%d/exe", process->pid);
+	snprintf(path, size, "/proc/%d/exe", process->door);
 	if (!stat_same(path, mapping, status))
 		return 0;
 	error = process_root_path(process, mapping->path, path, size);
@@ -121,12 +150,12 @@ int elf_file_open_mapping(const struct process *process, const struct mapping *m
 	char path[PROCESS_PATH_SIZE + 32];
 	int error;
 
-	snprintf(path, sizeof(path), "/proc/%d/map_files/%" PRIx64 "-%" PRIx64, process->pid,
+	snprintf(path, sizeof(path), "/proc/%d/map_files/%" PRIx64 "-%" PRIx64, process->door,
 		 mapping->start, mapping->end);
 	error = elf_file_open(path, file);
 	if (!error || error == -ENOEXEC || error == -EINVAL || error == -ENOMEM)
 		return error;
-	snprintf(path, sizeof(path), "/proc/%d/exe", process->pid);
+	snprintf(path, sizeof(path), "/proc/%d/exe", process->door);
 	if (!open_same(path, mapping, file))
 		return 0;
 	error = process_root_path(process, mapping->path, path, sizeof(path));
@@ -162,6 +191,17 @@ static Elf_Scn *section_of_type(Elf *elf, GElf_Word type, GElf_Shdr *header)
 	return NULL;
 }
 
+/* A name of a string table; NULL: there is none. */
+static const char *name_at(Elf *elf, size_t table, uint64_t offset)
+{
+	Elf_Scn *section = elf_getscn(elf, table);
+	GElf_Shdr header;
+
+	if (!section || !gelf_getshdr(section, &header) || header.sh_size > STRINGS_SIZE_MAX)
+		return NULL;
+	return elf_strptr(elf, table, offset);
+}
+
 static bool symbol_matches(Elf *elf, const GElf_Shdr *header, const GElf_Sym *symbol,
 			   const char *name)
 {
@@ -169,7 +209,7 @@ static bool symbol_matches(Elf *elf, const GElf_Shdr *header, const GElf_Sym *sy
 
 	if (symbol->st_shndx == SHN_UNDEF || GELF_ST_TYPE(symbol->st_info) == STT_TLS)
 		return false;
-	found = elf_strptr(elf, header->sh_link, symbol->st_name);
+	found = name_at(elf, header->sh_link, symbol->st_name);
 	return found && !strcmp(found, name);
 }
 
@@ -227,7 +267,7 @@ int elf_section_find(const struct elf_file *file, const char *name, uint64_t *va
 
 		if (!gelf_getshdr(section, &header))
 			return -EINVAL;
-		found = elf_strptr(elf, names, header.sh_name);
+		found = name_at(elf, names, header.sh_name);
 		if (!found || strcmp(found, name))
 			continue;
 		if (value)
@@ -264,7 +304,7 @@ static int dynamic_visit(Elf *elf, GElf_Sxword tag, int (*visit)(const char *tex
 
 		if (entry.d_tag != tag)
 			continue;
-		text = elf_strptr(elf, header.sh_link, entry.d_un.d_val);
+		text = name_at(elf, header.sh_link, entry.d_un.d_val);
 		result = text ? visit(text, context) : -EINVAL;
 		if (result != -ENOENT)
 			return result;

@@ -20,7 +20,7 @@
 #include "profile/utf8.h"
 
 #define TEXT_SIZE_MAX (64UL << 20)
-#define PIECES_MAX    (1U << 22) /* 64 MiB hold no more lines that are of any use */
+#define PIECES_MAX    (1U << 20) /* 64 MiB hold no more lines that are of any use */
 
 struct piece {
 	uint64_t start;
@@ -36,7 +36,8 @@ struct stretch {
 };
 
 struct perf_map {
-	char *text;           /* names end in a NUL each */
+	char *text; /* names end in a NUL each */
+	size_t text_size;
 	struct piece *pieces; /* by start */
 	size_t piece_count;
 	struct stretch *stretches; /* by address, not overlapping */
@@ -277,6 +278,7 @@ static int perf_map_make(char *text, size_t size, struct perf_map **map)
 		return -ENOMEM;
 	}
 	made->text = text;
+	made->text_size = size;
 	error = text_repair(&made->text, size);
 	if (!error)
 		error = lines_parse(made);
@@ -382,6 +384,12 @@ void perf_map_free(struct perf_map *map)
 	free(map->pieces);
 	free(map->text);
 	free(map);
+}
+
+size_t perf_map_bytes(const struct perf_map *map)
+{
+	return map->text_size + map->piece_count * sizeof(*map->pieces) +
+	       map->stretch_count * sizeof(*map->stretches);
 }
 
 const char *perf_map_find(const struct perf_map *map, uint64_t address, uint64_t *start)

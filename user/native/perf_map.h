@@ -35,4 +35,7 @@ void perf_map_free(struct perf_map *map);
  */
 const char *perf_map_find(const struct perf_map *map, uint64_t address, uint64_t *start);
 
+/* The memory that it takes. */
+size_t perf_map_bytes(const struct perf_map *map);
+
 #endif

@@ -14,6 +14,8 @@
 
 #define SYMBOLS_AT_ONCE 2048
 #define FUNCTIONS_MAX   (1U << 24)
+#define SYMBOLS_MAX     (1U << 24)    /* read of all tables */
+#define NAMES_SIZE_MAX  (512UL << 20) /* bytes of all tables' names */
 
 struct section {
 	uint64_t start; /* start <= virtual address < end; both 0: not executed */
@@ -28,6 +30,7 @@ struct reader {
 	struct symbol_table *table;
 	uint32_t names; /* where the current table's names start */
 	uint32_t names_size;
+	uint64_t symbols; /* read so far */
 };
 
 static int sections_read(struct reader *reader)
@@ -67,7 +70,7 @@ static int names_read(struct reader *reader, const GElf_Shdr *symbols)
 
 	if (!section || !gelf_getshdr(section, &header) || header.sh_type != SHT_STRTAB ||
 	    header.sh_flags & SHF_COMPRESSED || header.sh_size > reader->file->size ||
-	    header.sh_size >= UINT32_MAX - table->names_size)
+	    header.sh_size > NAMES_SIZE_MAX || table->names_size > NAMES_SIZE_MAX - header.sh_size)
 		return -EINVAL;
 	grown = realloc(table->names, table->names_size + header.sh_size + 1);
 	if (!grown)
@@ -135,6 +138,9 @@ static int symbols_take(struct reader *reader, const GElf_Shdr *header)
 	uint64_t count = header->sh_size / sizeof(Elf64_Sym);
 	Elf64_Sym symbols[SYMBOLS_AT_ONCE];
 
+	if (count > SYMBOLS_MAX - reader->symbols)
+		return -EINVAL;
+	reader->symbols += count;
 	for (uint64_t at = 0; at < count; at += SYMBOLS_AT_ONCE) {
 		size_t some = count - at < SYMBOLS_AT_ONCE ? (size_t)(count - at) : SYMBOLS_AT_ONCE;
 

@@ -20,7 +20,7 @@
 #define PAGES_MAX    32768      /* 2 GiB of addresses */
 #define PAGES_ALWAYS 1024       /* pages that each table may have; from then on a page needs */
 #define PAGE_SOURCE  16         /* so many bytes of .eh_frame */
-#define SOURCE_MAX   (1U << 30) /* bytes of .eh_frame that are read into memory */
+#define SOURCE_MAX   (1U << 27) /* bytes of .eh_frame that are read into memory */
 #define RECENT_BITS  8
 #define HEADER_WORDS (sizeof(struct unwind_header) / sizeof(uint32_t))
 #define RULE_WORDS   (sizeof(struct unwind_rule) / sizeof(uint32_t))

@@ -95,6 +95,7 @@ int64_t verdict_ns(const struct verdict *verdict);
  * 9, poll 3." ("" where none did)
  */
 char *verdict_text(const struct verdict *verdict);
+char *verdict_brief_text(const struct verdict *verdict); /* the first sentence of it */
 char *verdict_waited_text(const struct verdict *verdict);
 
 /* The first words of verdict_text(): "I/O-bound". Static. */

@@ -118,7 +118,7 @@ static char *finish(FILE *stream, char **text)
 	return *text;
 }
 
-char *verdict_text(const struct verdict *verdict)
+static char *write_verdict(const struct verdict *verdict, bool brief)
 {
 	int64_t sum = verdict_ns(verdict);
 	char *text = NULL;
@@ -134,12 +134,24 @@ char *verdict_text(const struct verdict *verdict)
 		fputs("no thread did more than wait.", stream);
 	} else {
 		write_shares(stream, verdict);
-		write_running(stream, verdict);
-		if (percent(verdict->handover_ns, sum + verdict->handover_ns) >= HANDOVER_PERCENT)
+		if (!brief)
+			write_running(stream, verdict);
+		if (!brief &&
+		    percent(verdict->handover_ns, sum + verdict->handover_ns) >= HANDOVER_PERCENT)
 			fprintf(stream, " Beside that, %.1f s of waiting for other threads' work.",
 				(double)verdict->handover_ns / SECOND);
 	}
 	return finish(stream, &text);
+}
+
+char *verdict_text(const struct verdict *verdict)
+{
+	return write_verdict(verdict, false);
+}
+
+char *verdict_brief_text(const struct verdict *verdict)
+{
+	return write_verdict(verdict, true);
 }
 
 char *verdict_waited_text(const struct verdict *verdict)

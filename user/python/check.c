@@ -12,10 +12,12 @@
 
 #define INTERPRETERS_MAX  64         /* looked at; more are believed to be alike */
 #define THREADS_MAX       32         /* looked at of each interpreter */
+#define THREADS_IN_ALL    256        /* looked at of all interpreters */
 #define FRAMES_MAX        8          /* looked at of each thread */
 #define THREAD_ATTEMPTS   8          /* a running thread's frames change while they are read */
 #define TEXT_MAX          (1 << 16)  /* characters of a name that is believed */
 #define LINE_TABLE_MAX    (16 << 20) /* bytes of a line table that is believed */
+#define LINE_TABLES_MAX   (4 << 20)  /* bytes of all of them, then no further one is looked into */
 #define LINE_MAX_BELIEVED 100000000
 #define INTERVAL_MAX      3600000000ULL /* microseconds: sys.setswitchinterval() of an hour */
 #define TYPE_NAME         24            /* offset of PyTypeObject.tp_name, all versions */
@@ -29,6 +31,7 @@ struct check {
 	unsigned int threads;
 	unsigned int identified; /* threads whose thread_id is a thread's own pointer */
 	unsigned int frames;     /* decoded whole */
+	uint64_t line_bytes;     /* read of line tables: what a target can make us do is bounded */
 	struct error *error;
 };
 
@@ -138,6 +141,9 @@ static int lines_check(struct check *check, uint64_t address, int32_t first_line
 		return result;
 	if (size > LINE_TABLE_MAX)
 		return contradicted(check, "an endless line table", address);
+	if (check->line_bytes > LINE_TABLES_MAX)
+		return 0;
+	check->line_bytes += size;
 	table = malloc(size + 1);
 	if (!table)
 		return error_set(check->error, -ENOMEM, "no memory for a line table");
@@ -347,7 +353,8 @@ static int interpreter_check(struct check *check, uint64_t interpreter, uint64_t
 	if (!result)
 		result = pointer_read(check, interpreter + layout->interpreter_threads_head,
 				      &thread, "an unreadable interpreter");
-	for (int i = 0; !result && thread && i < THREADS_MAX; i++) {
+	for (int i = 0; !result && thread && i < THREADS_MAX && check->threads < THREADS_IN_ALL;
+	     i++) {
 		uint64_t after = 0;
 
 		result = thread_check(check, thread, interpreter, previous, &after);

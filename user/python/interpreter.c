@@ -27,6 +27,7 @@
 #define CHECK_PAUSE_NS   1000000    /* between two attempts */
 #define STARTING_SECONDS 2          /* a process this young may still be initialising itself */
 #define DATA_SIZE_MAX    (32 << 20) /* bytes of a module's data that are searched */
+#define DATA_PARTS_MAX   16         /* mappings of a module's data that are searched */
 #define VERSION_TEXT_MAX 200        /* bytes of Py_GetVersion()'s text up to the compiler */
 #define MODULES_MAX      8192       /* mapped files that are looked into; no program has as many */
 #define SUPPORTED        "CPython 3.7 to 3.15 are"
@@ -38,6 +39,7 @@ struct inspection {
 	const struct maps *maps;
 	const struct mapping **modules; /* the first executable mapping of each mapped file */
 	size_t count;
+	char *unreadable; /* the path of one that there is no right to read; NULL: of none */
 };
 
 /* A file that the process has mapped, and all that is being found out about it. */
@@ -132,10 +134,11 @@ static bool version_from_data(const struct module *module, char *version, size_t
 {
 	const struct maps *maps = module->maps;
 	uint64_t end = 0, found;
+	int parts = 0;
 
 	if (version_where_known(module, version, size))
 		return true;
-	for (size_t i = 0; i < maps->count; i++) {
+	for (size_t i = 0; i < maps->count && parts < DATA_PARTS_MAX; i++) {
 		const struct mapping *mapping = &maps->entries[i];
 		bool same = mapping_same_file(mapping, module->text);
 
@@ -145,6 +148,7 @@ static bool version_from_data(const struct module *module, char *version, size_t
 			continue;
 		if (!mapping->writable)
 			continue;
+		parts++;
 		found = version_search(module->process, mapping->start, mapping->end, version,
 				       size);
 		if (!found)
@@ -210,13 +214,15 @@ static int layout_find(const struct module *module, struct interpreter *found, s
 	uint8_t bytes[DEBUG_OFFSETS_SIZE];
 	size_t size = debug_offsets_read(module, found->runtime, bytes, sizeof(bytes));
 	uint32_t hex, free_threaded;
+	int result;
 
 	if (debug_offsets_version(bytes, size, &hex, &free_threaded))
 		return layout_of_old(module, found, error);
 	version_format(hex, found->version, sizeof(found->version));
 	if (hex >> 16 < PYTHON_VERSION_DEBUG_OFFSETS || hex >> 16 > PYTHON_VERSION_NEWEST)
 		return version_refuse(found->version, module->text->path, error);
-	return layout_from_debug_offsets(bytes, size, &found->layout, error);
+	result = layout_from_debug_offsets(bytes, size, &found->layout, error);
+	return result == -EINVAL ? -EPROTO : result;
 }
 
 static void text_range_set(const struct module *module, struct interpreter *found)
@@ -450,13 +456,15 @@ static int image_inspect(struct module *module, struct interpreter *interpreter,
 	return result;
 }
 
-static int module_inspect(const struct inspection *inspection, const struct mapping *text,
+static int module_inspect(struct inspection *inspection, const struct mapping *text,
 			  struct interpreter *interpreter, struct error *error)
 {
 	struct module module = {
 		.process = inspection->process, .maps = inspection->maps, .text = text};
 	int result = programs_image(inspection->programs, module.process, text, &module.file);
 
+	if ((result == -EACCES || result == -EPERM) && !inspection->unreadable)
+		inspection->unreadable = strdup(text->path);
 	if (result)
 		return result == -ENOMEM ? result : -ENOENT;
 	result = image_inspect(&module, interpreter, error);
@@ -536,12 +544,17 @@ static int modules_inspect(struct inspection *inspection, struct interpreter *in
 	return result;
 }
 
-static int not_python(const struct process *process, struct error *error)
+static int not_python(const struct process *process, const char *unreadable, struct error *error)
 {
 	char link[64], path[512];
 	ssize_t length;
 
-	snprintf(link, sizeof(link), "/proc/%d/exe", process->pid);
+	if (unreadable)
+		return error_set(error, -EACCES,
+				 "no right to read %s, which process %d runs: run as root, or "
+				 "grant CAP_DAC_READ_SEARCH",
+				 unreadable, process->pid);
+	snprintf(link, sizeof(link), "/proc/%d/exe", process->door);
 	length = readlink(link, path, sizeof(path) - 1);
 	if (length < 0)
 		return error_set(error, -ENOEXEC,
@@ -566,8 +579,11 @@ int interpreter_inspect_known(struct programs *programs, const struct process *p
 	result = modules_inspect(&inspection, interpreter, error);
 	maps_free(&maps);
 	if (result && !process_alive(process))
-		return error_set(error, -ESRCH, "process %d has ended", process->pid);
-	return result == -ENOENT ? not_python(process, error) : result;
+		result = error_set(error, -ESRCH, "process %d has ended", process->pid);
+	else if (result == -ENOENT)
+		result = not_python(process, inspection.unreadable, error);
+	free(inspection.unreadable);
+	return result;
 }
 
 int interpreter_inspect(const struct process *process, struct interpreter *interpreter,

@@ -12,14 +12,22 @@
 #include "screen/paint_rows.h"
 #include "views/text.h"
 
-#define PROCESSES_SHOWN 4
-#define LINES_FOR_HEAD  8 /* a lower screen has no heading */
+#define PROCESSES_SHOWN 8
+#define LINES_A_PROCESS 6  /* that the screen has for each process in the heading */
+#define NAME_ROOM       28 /* columns of a process' name there */
+#define LINES_FOR_HEAD  8  /* a lower screen has no heading */
+
+/* The processes of the period, the busiest first. */
+struct crowd {
+	const struct live_process **all;
+	uint32_t count;
+};
 
 /* Writes text, escaped and cut to what is left of the line; returns the columns it took. */
 static uint32_t paint_text(const struct pen *pen, const char *text, uint32_t room, enum ink ink)
 {
 	char *escaped = text_escape(text);
-	char *fitting = escaped && room ? text_shorten(escaped, room) : NULL;
+	char *fitting = escaped && room ? text_cut(escaped, room) : NULL;
 	uint32_t width = 0;
 
 	if (fitting) {
@@ -29,6 +37,16 @@ static uint32_t paint_text(const struct pen *pen, const char *text, uint32_t roo
 	free(escaped);
 	free(fitting);
 	return width;
+}
+
+/* A process' name with at most so many columns, to be freed; NULL: no memory. */
+static char *name_text(const struct live_process *process, uint32_t room)
+{
+	char *escaped = text_escape(process->command);
+	char *fitting = escaped ? text_shorten(escaped, room) : NULL;
+
+	free(escaped);
+	return fitting;
 }
 
 static uint32_t scene_room(const struct scene *scene)
@@ -53,25 +71,49 @@ static double percent(int64_t part, int64_t whole)
 	return whole > 0 ? (double)part * 100 / (double)whole : 0;
 }
 
+/* Which processes; NULL: no memory. To be freed. */
+static char *title_text(const struct scene *scene, const struct crowd *crowd)
+{
+	const struct live_process *only = crowd->count ? crowd->all[0] : NULL;
+	uint32_t at, ended = 0, threads = 0;
+	char *text = NULL;
+	int length;
+
+	for (at = 0; at < crowd->count; at++) {
+		threads += crowd->all[at]->verdicts[scene->settings->period].threads;
+		ended += !live_process_lives(rows_processes(scene->rows), crowd->all[at]);
+	}
+	if (!rows_window(scene->rows))
+		length = asprintf(&text, "Looking: the first figures come in a moment");
+	else if (crowd->count == 1)
+		length = asprintf(&text, "%s  pid %" PRIu32 "  %.*s", only->command, only->pid,
+				  (int)strcspn(only->python, "("), only->python);
+	else if (!crowd->count)
+		length = asprintf(&text, "No Python process");
+	else if (ended)
+		length = asprintf(&text, "%" PRIu32 " processes, %" PRIu32 " of them ended",
+				  crowd->count, ended);
+	else
+		length = asprintf(&text, "%" PRIu32 " processes, %" PRIu32 " threads", crowd->count,
+				  threads);
+	return length < 0 ? NULL : text;
+}
+
 /* Which processes, at the left, and which time, at the right. */
-static void paint_title(const struct scene *scene, const struct pen *pen)
+static void paint_title(const struct scene *scene, const struct pen *pen, const struct crowd *crowd)
 {
 	const struct settings *settings = scene->settings;
 	const struct row_head *head = rows_head(scene->rows, settings->period);
-	uint32_t count, used, width;
-	const struct row_process *processes = rows_processes(scene->rows, &count);
-	char period[64], title[512];
+	char period[64], *title = title_text(scene, crowd);
+	uint32_t used, width;
 
-	snprintf(period, sizeof(period), "%s%s %.2f s", settings->paused ? "paused, " : "",
-		 settings->period == PERIOD_WINDOW ? "last" : "all of", seconds(head->ns));
-	if (count == 1)
-		snprintf(title, sizeof(title), "%s  pid %" PRIu32 "  %.*s", processes->command,
-			 processes->pid, (int)strcspn(processes->python, "("), processes->python);
-	else
-		snprintf(title, sizeof(title), "%" PRIu32 " processes", count);
+	/* A script may want to know what a percent is worth. */
+	snprintf(period, sizeof(period), "%s%s %.*f s", settings->paused ? "paused, " : "",
+		 settings->period == PERIOD_WINDOW ? "last" : "all of", scene->columns ? 2 : 3,
+		 seconds(head->ns));
 	width = (uint32_t)strlen(period) + 2;
 	used = scene_room(scene) > width ? scene_room(scene) - width : 0;
-	width = paint_text(pen, title, used, INK_BOLD);
+	width = paint_text(pen, title ? title : "", used, INK_BOLD);
 	if (scene->columns)
 		for (; width < used + 2; width++)
 			pen->put(pen->context, " ", INK_PLAIN);
@@ -80,6 +122,7 @@ static void paint_title(const struct scene *scene, const struct pen *pen)
 	if (used)
 		pen->put(pen->context, period, settings->paused ? INK_ALARM : INK_PLAIN);
 	pen->end_line(pen->context, INK_PLAIN);
+	free(title);
 }
 
 /* Writes up to two lines of a sentence. Returns how many. */
@@ -102,7 +145,7 @@ static uint32_t paint_wrapped(const struct scene *scene, const struct pen *pen, 
 }
 
 static uint32_t paint_verdict(const struct scene *scene, const struct pen *pen,
-			      const struct row_process *process)
+			      const struct live_process *process)
 {
 	char *text = verdict_text(&process->verdicts[scene->settings->period]);
 	uint32_t lines = text ? paint_wrapped(scene, pen, text) : 0;
@@ -111,62 +154,102 @@ static uint32_t paint_verdict(const struct scene *scene, const struct pen *pen,
 	return lines;
 }
 
-/* A line for each of several processes. */
-static uint32_t paint_processes(const struct scene *scene, const struct pen *pen)
+/* "   4242 gunicorn app:wsgi  CPU-bound: 71 % on CPU, …", names with `width` columns at least. */
+static void paint_process(const struct scene *scene, const struct pen *pen,
+			  const struct live_process *process, size_t width)
 {
-	uint32_t count, at;
-	const struct row_process *processes = rows_processes(scene->rows, &count);
-	char *verdict, *text;
+	bool lives = live_process_lives(rows_processes(scene->rows), process);
+	char *name = name_text(process, NAME_ROOM), *verdict, *text = NULL;
+	size_t used = name ? text_width(name) : 0;
 
-	if (count == 1)
-		return paint_verdict(scene, pen, processes);
-	for (at = 0; at < count && at < PROCESSES_SHOWN; at++) {
-		verdict = verdict_text(&processes[at].verdicts[scene->settings->period]);
-		if (verdict && asprintf(&text, "%7" PRIu32 " %s  %s", processes[at].pid,
-					processes[at].command, verdict) >= 0) {
-			paint_line(scene, pen, text, INK_PLAIN);
-			free(text);
-		}
-		free(verdict);
-	}
-	return at;
+	verdict = verdict_brief_text(&process->verdicts[scene->settings->period]);
+	if (name && verdict &&
+	    asprintf(&text, "%7" PRIu32 " %s%*s  %s%s", process->pid, name,
+		     (int)(width > used ? width - used : 0), "", lives ? "" : "(ended) ",
+		     verdict) < 0)
+		text = NULL;
+	if (text)
+		paint_line(scene, pen, text, INK_PLAIN);
+	free(name);
+	free(verdict);
+	free(text);
 }
 
-/* Of all threads together, in the columns' words. */
-static void paint_states(const struct scene *scene, const struct pen *pen)
+/* What is known of one process, or a line for each of the busiest of several. */
+static uint32_t paint_processes(const struct scene *scene, const struct pen *pen,
+				const struct crowd *crowd)
+{
+	uint32_t at, shown = PROCESSES_SHOWN;
+	size_t width = 0;
+
+	if (crowd->count == 1)
+		return paint_verdict(scene, pen, crowd->all[0]);
+	if (scene->lines && scene->lines / LINES_A_PROCESS < shown)
+		shown = scene->lines / LINES_A_PROCESS;
+	if (crowd->count < shown)
+		shown = crowd->count;
+	for (at = 0; at < shown; at++) {
+		char *name = name_text(crowd->all[at], NAME_ROOM);
+
+		if (name && text_width(name) > width)
+			width = text_width(name);
+		free(name);
+	}
+	for (at = 0; at < shown; at++)
+		paint_process(scene, pen, crowd->all[at], width);
+	return shown;
+}
+
+/*
+ * Writes the time of all threads together, in the columns' words, to be freed. NULL: no memory.
+ * What is blocked otherwise is there if it is worth a thought.
+ */
+static char *states_text(const struct scene *scene, const char *between)
 {
 	const struct row_head *head = rows_head(scene->rows, scene->settings->period);
 	int64_t columns[COLUMN_COUNT];
-	char *text = NULL;
-	size_t size, at;
-	FILE *stream = open_memstream(&text, &size);
-
 	const struct {
 		const char *name;
 		const int64_t *ns;
-		bool known;
+		bool wanted;
 	} parts[] = {
 		{"All: cpu", head->states + STATE_RUNNING, true},
 		{"queue", head->states + STATE_RUNQUEUE, true},
 		{"io", columns + COLUMN_IO, true},
 		{"lock", columns + COLUMN_LOCK, true},
 		{"gil", columns + COLUMN_GIL, true},
+		{"held", &head->gil_held_ns, true},
 		{"gc", &head->gc_ns, head->gc_known},
+		{"other", columns + COLUMN_OTHER, rows_other_matters(head)},
 		{"idle", columns + COLUMN_IDLE, true},
 	};
+	char *text = NULL;
+	size_t size, at;
+	FILE *stream = open_memstream(&text, &size);
 
 	if (!stream)
-		return;
+		return NULL;
 	column_sums(head->states, columns);
 	for (at = 0; at < sizeof(parts) / sizeof(parts[0]); at++) {
 		double share = percent(*parts[at].ns, head->ns);
 
-		if (parts[at].known)
-			fprintf(stream, "%s%s %.*f", at ? "  " : "", parts[at].name,
-				share < 999.95 ? 1 : 0, share);
+		if (parts[at].wanted)
+			fprintf(stream, "%s%s %.*f", at ? between : "", parts[at].name,
+				share < 99.95 || !scene->columns ? 1 : 0, share);
 	}
 	fputs(" %", stream);
-	if (!fclose(stream))
+	return fclose(stream) ? NULL : text;
+}
+
+static void paint_states(const struct scene *scene, const struct pen *pen)
+{
+	char *text = states_text(scene, "  ");
+
+	if (text && text_width(text) > scene_room(scene)) {
+		free(text);
+		text = states_text(scene, " ");
+	}
+	if (text)
 		paint_line(scene, pen, text, INK_PLAIN);
 	free(text);
 }
@@ -188,10 +271,11 @@ static void paint_costs(const struct scene *scene, const struct pen *pen)
 		 " Hz.  ",
 		 costs->cpu_percent, costs->rss_bytes / 1000000, costs->samples, costs->rate_hz);
 	used = paint_text(pen, text, room, INK_PLAIN);
-	if (lost)
-		snprintf(text, sizeof(text), "Lost %" PRIu64 ": %s", lost, loss_text(most));
-	else
+	if (!lost)
 		snprintf(text, sizeof(text), "Lost: nothing");
+	else if (snprintf(text, sizeof(text), "Lost %" PRIu64 ": %s", lost, loss_text(most)) >
+		 (int)(room - used))
+		snprintf(text, sizeof(text), "Lost %" PRIu64 ": %s", lost, loss_name(most));
 	paint_text(pen, text, room - used, lost ? INK_ALARM : INK_PLAIN);
 	pen->end_line(pen->context, INK_PLAIN);
 }
@@ -199,14 +283,19 @@ static void paint_costs(const struct scene *scene, const struct pen *pen)
 /* Returns the lines it took. */
 static uint32_t paint_head(const struct scene *scene, const struct pen *pen)
 {
+	struct crowd crowd;
 	uint32_t lines;
 
 	if (scene->lines && scene->lines < LINES_FOR_HEAD)
 		return 0;
-	paint_title(scene, pen);
-	lines = paint_processes(scene, pen);
+	if (live_processes_choose(rows_processes(scene->rows), scene->settings->period, &crowd.all,
+				  &crowd.count))
+		return 0;
+	paint_title(scene, pen, &crowd);
+	lines = paint_processes(scene, pen, &crowd);
 	paint_states(scene, pen);
 	paint_costs(scene, pen);
+	free(crowd.all);
 	return lines + 3;
 }
 
@@ -245,7 +334,8 @@ static void paint_help(const struct scene *scene, const struct pen *pen)
 		"the start: 100 is one thread all the time. A function has as self what it did",
 		"itself, with what it called in C or in the kernel, and as total also what the",
 		"Python functions did that it called. cpu: running; queue: ready, without a CPU;",
-		"io: sockets, files, pipes, events; lock: locks other than the interpreter's.",
+		"io: sockets, files, pipes, events; lock: locks other than the interpreter's;",
+		"gil: waiting for the interpreter's; held: running with it; gc: collections.",
 		"Idle time (sleeping, waiting for clients, children) is left out of self and",
 		"total until i is pressed.",
 		"",

@@ -33,6 +33,7 @@ static const struct column_row column_rows[] = {
 	{ORDER_IO, "io", 48, INK_IO, false},
 	{ORDER_LOCK, "lock", 60, INK_LOCK, false},
 	{ORDER_GIL, "gil", 54, INK_LOCK, false},
+	{ORDER_OTHER, "other", 66, INK_PLAIN, false},
 	{ORDER_IDLE, "idle", 66, INK_PLAIN, false},
 	{ORDER_SELF, "self s", 80, INK_PLAIN, true},
 	{ORDER_TOTAL, "total s", SECONDS_FROM, INK_PLAIN, true},
@@ -47,6 +48,9 @@ static bool column_is_shown(const struct scene *scene, const struct column_row *
 		return false;
 	if (column->order == ORDER_IDLE)
 		return settings->idle || settings->order == ORDER_IDLE;
+	if (column->order == ORDER_OTHER)
+		return settings->order == ORDER_OTHER || !scene->columns ||
+		       rows_other_matters(rows_head(scene->rows, settings->period));
 	if (column->seconds && scene->columns && scene->columns < SECONDS_FROM)
 		return settings->period == PERIOD_ALL && !settings->idle;
 	return true;

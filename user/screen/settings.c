@@ -17,6 +17,7 @@ static const char *const order_names[ORDER_COUNT] = {
 	[ORDER_SELF] = "self",   [ORDER_TOTAL] = "total", [ORDER_CPU] = "cpu",
 	[ORDER_QUEUE] = "queue", [ORDER_IO] = "io",       [ORDER_LOCK] = "lock",
 	[ORDER_GIL] = "gil",     [ORDER_IDLE] = "idle",   [ORDER_NAME] = "name",
+	[ORDER_OTHER] = "other",
 };
 
 static int name_find(const char *const names[], int count, const char *name)
@@ -155,7 +156,7 @@ static void view_set(struct settings *settings, int view)
 /* Keys that choose the order, and which time is shown. */
 static bool choice_key(struct settings *settings, int key)
 {
-	if (key >= '1' && key < '1' + ORDER_COUNT) {
+	if (key >= '1' && key <= '1' + (int)ORDER_NAME) {
 		order_set(settings, key - '1');
 		return true;
 	}

@@ -91,6 +91,14 @@ static void inks_prepare(void)
 	}
 }
 
+/* Whether it is known how to put text at a place of the screen: a dumb one only goes on. */
+static bool terminal_has_places(void)
+{
+	const char *move_cursor = tigetstr("cup");
+
+	return move_cursor && move_cursor != (const char *)-1;
+}
+
 int terminal_open(struct error *error)
 {
 	const char *name = getenv("TERM");
@@ -101,10 +109,15 @@ int terminal_open(struct error *error)
 				 "`pyebpf record` or `pyebpf dump`");
 	tcgetattr(STDIN_FILENO, &saved_modes);
 	screen = newterm(NULL, stdout, stdin);
+	if (screen && !terminal_has_places()) {
+		endwin();
+		delscreen(screen);
+		screen = NULL;
+	}
 	if (!screen)
 		return error_set(error, -ENOTSUP,
-				 "the terminal `%s` is not known here: try TERM=xterm, or -b to "
-				 "print refreshes as text",
+				 "the terminal is `%s` (TERM), which is not known here or has no "
+				 "screen: try TERM=xterm, or -b to print refreshes as text",
 				 name ? name : "");
 	set_term(screen);
 	fatal_prepare();

@@ -21,15 +21,15 @@
 #include "python/text.h"
 #include "target/process.h"
 
-#define MOUNTS_TEXT_MAX (16 << 20) /* bytes of a mountinfo file */
-#define MAGIC_UNIFIED   0x63677270 /* CGROUP2_SUPER_MAGIC of linux/magic.h */
-#define MAGIC_VERSION_1 0x0027e0eb /* CGROUP_SUPER_MAGIC */
-#define HANDLE_KERNFS   0xfe       /* FILEID_KERNFS of linux/exportfs.h: 8 bytes, the id */
-#define NAMESPACE_FIRST 0xeffffffb /* PROC_CGROUP_INIT_INO: inode of the machine's own namespace */
-#define DIRECTORIES_MAX (1 << 20)  /* below one cgroup; the kernel's numbers end before */
-#define PIDS_TEXT_MAX   (64 << 20) /* bytes of a cgroup.procs */
-#define KNOWN_MAX       65536      /* cgroups whose names are kept */
-#define WALK_PAUSE_MS   1000       /* between two searches through a whole hierarchy */
+#define MOUNTS_TEXT_MAX (16 << 20)  /* bytes of a mountinfo file */
+#define MAGIC_UNIFIED   0x63677270  /* CGROUP2_SUPER_MAGIC of linux/magic.h */
+#define MAGIC_VERSION_1 0x0027e0eb  /* CGROUP_SUPER_MAGIC */
+#define HANDLE_KERNFS   0xfe        /* FILEID_KERNFS of linux/exportfs.h: 8 bytes, the id */
+#define OWN_TEXT_MAX    (128 << 10) /* bytes of /proc/self/cgroup */
+#define DIRECTORIES_MAX (1 << 20)   /* below one cgroup; the kernel's numbers end before */
+#define PIDS_TEXT_MAX   (64 << 20)  /* bytes of a cgroup.procs */
+#define KNOWN_MAX       65536       /* cgroups whose names are kept */
+#define WALK_PAUSE_MS   1000        /* between two searches through a whole hierarchy */
 
 /* A file handle of a cgroup, see name_to_handle_at(2). */
 struct kernfs_handle {
@@ -253,17 +253,18 @@ static uint64_t directory_id(int fd)
 	return fstat(fd, &status) ? 0 : status.st_ino;
 }
 
-/* Depth in the hierarchy, which only those see who are in no cgroup namespace. */
-static int path_level(const char *path)
+/* The number of a mounted hierarchy, or -errno. */
+static int hierarchy_number(const char *controllers)
 {
-	struct stat namespace;
-	int level = 0;
+	char *text;
+	size_t size;
+	int result = file_read_start("/proc/self/cgroup", OWN_TEXT_MAX, &text, &size);
 
-	if (stat("/proc/self/ns/cgroup", &namespace) || namespace.st_ino != NAMESPACE_FIRST)
-		return -1;
-	for (; *path; path++)
-		level += path[0] == '/' && path[1] && path[1] != '/';
-	return level;
+	if (result)
+		return result;
+	result = cgroup_hierarchy_parse(text, controllers);
+	free(text);
+	return result;
 }
 
 /* Fills *cgroup from a directory, and takes over its descriptor on success. -EINVAL: not one. */
@@ -275,6 +276,7 @@ static int cgroup_fill(const struct cgroup_mounts *mounts, int fd, struct cgroup
 	const char *rest = "";
 	struct statfs system;
 	ssize_t length;
+	int hierarchy;
 
 	if (fstatfs(fd, &system))
 		return -errno;
@@ -287,6 +289,10 @@ static int cgroup_fill(const struct cgroup_mounts *mounts, int fd, struct cgroup
 	mount = mount_of(mounts, path, filled.unified, &rest);
 	if (!mount)
 		return -EINVAL;
+	hierarchy = hierarchy_number(mount->controllers);
+	if (hierarchy < 0)
+		return hierarchy;
+	filled.hierarchy = (uint32_t)hierarchy;
 	filled.id = directory_id(fd);
 	filled.path = mount_path(mount, rest);
 	filled.controllers = strdup(mount->controllers);
@@ -295,7 +301,6 @@ static int cgroup_fill(const struct cgroup_mounts *mounts, int fd, struct cgroup
 		free(filled.controllers);
 		return -ENOMEM;
 	}
-	filled.level = path_level(filled.path);
 	*cgroup = filled;
 	return 0;
 }
@@ -329,45 +334,6 @@ static int directory_open_in(const struct cgroup_mounts *mounts, const struct cg
 		return -ENOMEM;
 	result = directory_open(mounts, whole, cgroup);
 	free(whole);
-	return result;
-}
-
-int cgroup_open_in(const struct cgroup_mounts *mounts, const char *path, struct cgroup *cgroup,
-		   struct error *error)
-{
-	int result = -ENOENT, first = 0;
-
-	if (!mounts->count)
-		return error_set(error, -ENOENT, "no cgroup hierarchy is mounted");
-	if (!*path)
-		return error_set(error, -ENOENT, "\"\" is no cgroup");
-	if (*path == '/')
-		result = directory_open(mounts, path, cgroup);
-	for (size_t i = 0; result && result != -ENOMEM && i < mounts->count; i++) {
-		if (result != -ENOENT && result != -EINVAL && !first)
-			first = result; /* says more than that it is not elsewhere */
-		result = directory_open_in(mounts, &mounts->items[i], path, cgroup);
-	}
-	if (!result)
-		return 0;
-	if (first)
-		result = first;
-	if (result == -EINVAL)
-		result = -ENOENT;
-	return error_set(error, result, "cannot open the cgroup %s: %s%s", path, strerror(-result),
-			 result == -ENOENT ? " (looked for below each mounted hierarchy)" : "");
-}
-
-int cgroup_open(const char *path, struct cgroup *cgroup, struct error *error)
-{
-	struct cgroup_mounts mounts;
-	int result = cgroup_mounts_read(&mounts);
-
-	if (result)
-		return error_set(error, result, "cannot read /proc/self/mountinfo: %s",
-				 strerror(-result));
-	result = cgroup_open_in(&mounts, path, cgroup, error);
-	cgroup_mounts_free(&mounts);
 	return result;
 }
 
@@ -505,6 +471,104 @@ int cgroup_pids(const struct cgroup *cgroup, pid_t **list, size_t *count)
 	*list = pids.items;
 	*count = pids.count;
 	return 0;
+}
+
+bool cgroup_removed(const struct cgroup *cgroup)
+{
+	return faccessat(cgroup->fd, "cgroup.procs", F_OK, 0) &&
+	       (errno == ENOENT || errno == ENODEV);
+}
+
+/* Whether it is the one to be taken where several hierarchies have one of this path. */
+static bool has_processes(const struct cgroup *cgroup)
+{
+	pid_t *pids;
+	size_t count;
+
+	if (cgroup_pids(cgroup, &pids, &count))
+		return false;
+	free(pids);
+	return count > 0;
+}
+
+/* Looks in each hierarchy for the path. Returns 0 or the error that says most. */
+static int directory_find(const struct cgroup_mounts *mounts, const char *path,
+			  struct cgroup *cgroup)
+{
+	struct cgroup found = {.fd = -1}, other;
+	int first = -ENOENT, result;
+
+	for (size_t i = 0; i < mounts->count; i++) {
+		result = directory_open_in(mounts, &mounts->items[i], path, &other);
+		if (result == -ENOMEM) {
+			first = result;
+			break;
+		}
+		if (result && result != -EINVAL && first == -ENOENT)
+			first = result;
+		if (result)
+			continue;
+		if (found.fd >= 0 && !has_processes(&other)) {
+			cgroup_close(&other);
+			continue;
+		}
+		if (found.fd >= 0)
+			cgroup_close(&found);
+		found = other;
+		if (has_processes(&found))
+			break;
+	}
+	if (found.fd < 0)
+		return first;
+	*cgroup = found;
+	return 0;
+}
+
+/* A directory of another file system: what else than that can be said. */
+static int path_refuse(const struct cgroup_mounts *mounts, const char *path, int result,
+		       struct error *error)
+{
+	if (*path == '/' && !access(path, F_OK) && result == -ENOENT)
+		return error_set(error, result,
+				 "%s is no cgroup: those are directories below %s or another "
+				 "mounted hierarchy",
+				 path, mounts->items[0].point);
+	return error_set(error, result, "cannot open the cgroup %s: %s%s", path, strerror(-result),
+			 result == -ENOENT ? " (looked for below each mounted hierarchy)" : "");
+}
+
+int cgroup_open_in(const struct cgroup_mounts *mounts, const char *path, struct cgroup *cgroup,
+		   struct error *error)
+{
+	int result = -ENOENT, direct = -ENOENT;
+
+	if (!mounts->count)
+		return error_set(error, -ENOENT, "no cgroup hierarchy is mounted");
+	if (!*path)
+		return error_set(error, -ENOENT, "\"\" is no cgroup");
+	if (*path == '/')
+		direct = directory_open(mounts, path, cgroup);
+	if (!direct)
+		return 0;
+	result = directory_find(mounts, path, cgroup);
+	if (!result)
+		return 0;
+	if (direct != -ENOENT && direct != -EINVAL)
+		result = direct; /* says more than that it is not elsewhere */
+	return path_refuse(mounts, path, result, error);
+}
+
+int cgroup_open(const char *path, struct cgroup *cgroup, struct error *error)
+{
+	struct cgroup_mounts mounts;
+	int result = cgroup_mounts_read(&mounts);
+
+	if (result)
+		return error_set(error, result, "cannot read /proc/self/mountinfo: %s",
+				 strerror(-result));
+	result = cgroup_open_in(&mounts, path, cgroup, error);
+	cgroup_mounts_free(&mounts);
+	return result;
 }
 
 struct cgroups {

@@ -64,9 +64,9 @@ void cgroup_mounts_free(struct cgroup_mounts *mounts);
 
 /* A cgroup that is to be recorded. */
 struct cgroup {
-	int fd;      /* of its directory; of version 2 also for a BPF_MAP_TYPE_CGROUP_ARRAY */
-	uint64_t id; /* the kernel's: bpf_get_current_cgroup_id() of version 2 */
-	int level;   /* 0: the hierarchy's root; -1: not known here, in a cgroup namespace */
+	int fd;             /* of its directory */
+	uint64_t id;        /* the kernel's, of its kernfs node: unique in its hierarchy */
+	uint32_t hierarchy; /* the first number of a line of /proc/PID/cgroup; 0: version 2 */
 	bool unified;
 	char *path;        /* as in /proc/PID/cgroup */
 	char *controllers; /* of version 1; else "" */
@@ -74,7 +74,8 @@ struct cgroup {
 
 /*
  * Opens the cgroup that a user names: by the path of its directory (`/sys/fs/cgroup/system.slice`),
- * or by its path in a hierarchy (`system.slice/nginx.service`, `/docker/…`), version 2 first.
+ * or by its path in a hierarchy (`system.slice/nginx.service`, `/docker/…`). Where several
+ * hierarchies have that, the first counts in which it has processes, version 2's before others.
  * Errors, each with a sentence: -ENOENT no such cgroup, or none is mounted; -ENOTDIR; -ENOMEM;
  * other -errno.
  */
@@ -88,6 +89,12 @@ void cgroup_close(struct cgroup *cgroup);
  * this PID namespace has no number for are left out. *pids is malloc'd. Returns 0 or -errno.
  */
 int cgroup_pids(const struct cgroup *cgroup, pid_t **pids, size_t *count);
+
+/* Whether it was removed: no process can be in it any more, also not if one of its name is made. */
+bool cgroup_removed(const struct cgroup *cgroup);
+
+/* The number of a hierarchy with these controllers, from the text of /proc/PID/cgroup; or -ENOENT. */
+int cgroup_hierarchy_parse(const char *text, const char *controllers);
 
 /*
  * Names by the kernel's ids: those of processes that have ended. Needs CAP_DAC_READ_SEARCH; without

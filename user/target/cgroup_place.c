@@ -6,6 +6,7 @@
 #include "target/cgroup.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -278,4 +279,23 @@ void cgroup_place_free(struct cgroup_place *place)
 	free(place->path);
 	free(place->container);
 	memset(place, 0, sizeof(*place));
+}
+
+int cgroup_hierarchy_parse(const char *text, const char *controllers)
+{
+	size_t length = strlen(controllers);
+
+	while (*text) {
+		struct part whole = {text, strcspn(text, "\n")};
+		struct line line;
+		char *end;
+		long number = strtol(text, &end, 10);
+
+		if (line_parse(whole, &line) && *end == ':' && number >= 0 && number <= INT_MAX &&
+		    line.controllers.length == length &&
+		    !memcmp(line.controllers.start, controllers, length))
+			return (int)number;
+		text += whole.length + (text[whole.length] == '\n');
+	}
+	return -ENOENT;
 }

@@ -59,7 +59,8 @@ static bool is_identifier_character(char c)
 
 /*
  * Whether an argument names an application object as WSGI and ASGI servers take it: app.main:app,
- * app:make(). Not localhost:8000, unix:run/app.sock (where a server listens), egg:gunicorn#sync.
+ * app:make(). Not localhost:8000, unix:run/app.sock (where a server listens), egg:gunicorn#sync,
+ * python:project.conf (where its settings are).
  */
 static bool is_application(const char *argument)
 {
@@ -67,7 +68,8 @@ static bool is_application(const char *argument)
 
 	if (!colon || colon == argument || isdigit((unsigned char)*argument) ||
 	    isdigit((unsigned char)colon[1]) || !strncmp(argument, "unix:", 5) ||
-	    !strncmp(argument, "fd:", 3))
+	    !strncmp(argument, "fd:", 3) || !strncmp(argument, "python:", 7) ||
+	    !strncmp(argument, "file:", 5))
 		return false;
 	for (at = argument; at < colon; at++)
 		if (!is_identifier_character(*at))
@@ -85,6 +87,21 @@ static bool names_application(const char *option)
 	return !strcmp(option, "-A") || !strcmp(option, "--app");
 }
 
+/* Whether the argument behind an option may be its value. */
+static bool may_take_value(const char *option)
+{
+	/* Switches that are often the last before what is run. */
+	static const char *const switches[] = {"--daemon",  "--debug",  "--factory",
+					       "--preload", "--reload", "--verbose"};
+
+	for (size_t i = 0; i < sizeof(switches) / sizeof(switches[0]); i++)
+		if (!strcmp(option, switches[i]))
+			return false;
+	if (strchr(option, '='))
+		return false;
+	return option[1] == '-' || strlen(option) == 2; /* -w4, -Aproject: it is there already */
+}
+
 /* The argument from `first` (at least 1) on that says best what the command works on, or NULL. */
 static const char *subject_find(const struct arguments *arguments, size_t first)
 {
@@ -99,21 +116,22 @@ static const char *subject_find(const struct arguments *arguments, size_t first)
 			continue;
 		if (*argument != '-')
 			return argument;
-		if (!strchr(argument, '='))
-			i++; /* it may be an option with a value */
+		i += may_take_value(argument);
 	}
 	return NULL;
 }
 
-/* How much of a word is shown: characters are not cut. */
+/* How much of a word is shown: characters are not cut, and a title's padding is left out. */
 static int shown_length(const char *word)
 {
 	size_t length = strnlen(word, NAME_MAX_BYTES + 1);
 
-	if (length <= NAME_MAX_BYTES)
-		return (int)length;
-	length = NAME_MAX_BYTES;
-	while (length > NAME_MAX_BYTES - 4 && (word[length] & 0xc0) == 0x80)
+	if (length > NAME_MAX_BYTES) {
+		length = NAME_MAX_BYTES;
+		while (length > NAME_MAX_BYTES - 4 && (word[length] & 0xc0) == 0x80)
+			length--;
+	}
+	while (length && word[length - 1] == ' ')
 		length--;
 	return (int)length;
 }
@@ -179,6 +197,8 @@ static int script_name(const struct arguments *arguments, size_t script, char **
 {
 	const char *path = arguments->items[script], *base = path_basename(path);
 
+	if (!strcmp(path, "-"))
+		return name_make(path, NULL, name);
 	if (!strcmp(base, "__main__.py") && base > path) { /* with what it is the main part of */
 		while (base > path && base[-1] == '/')
 			base--;
@@ -248,6 +268,20 @@ static bool is_title(const struct arguments *arguments)
 	       !is_python_name(path_basename(arguments->items[0]));
 }
 
+/* Its options are --name=value or --name value. */
+static const char *uwsgi_subject(const struct arguments *arguments)
+{
+	for (size_t i = 1; i < arguments->count; i++) {
+		const char *value = arguments->items[i], *equals = strchr(value, '=');
+
+		if (value[0] == '-' && equals)
+			value = equals + 1;
+		if (is_application(value))
+			return value;
+	}
+	return NULL;
+}
+
 static int arguments_name(const struct arguments *arguments, const char *comm, char **name)
 {
 	const char *base = arguments->count ? path_basename(arguments->items[0]) : "";
@@ -265,9 +299,7 @@ static int arguments_name(const struct arguments *arguments, const char *comm, c
 	if (first < arguments->count && ends_with(arguments->items[first], ".py"))
 		subject = path_basename(arguments->items[first]);
 	else if (!strncmp(base, "uwsgi", 5))
-		for (size_t i = 1; i < arguments->count && !subject; i++)
-			if (is_application(arguments->items[i]))
-				subject = arguments->items[i];
+		subject = uwsgi_subject(arguments);
 	return name_make(base, subject, name);
 }
 

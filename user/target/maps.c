@@ -189,7 +189,7 @@ int maps_read(const struct process *process, struct maps *maps)
 	size_t size;
 	int error;
 
-	snprintf(path, sizeof(path), "/proc/%d/maps", process->pid);
+	snprintf(path, sizeof(path), "/proc/%d/maps", process->door);
 	error = file_read_whole(path, MAPS_TEXT_MAX, &text, &size);
 	if (error)
 		return error == -ENOENT ? -ESRCH : error;

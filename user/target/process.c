@@ -5,6 +5,7 @@
  */
 #include "target/process.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -135,36 +136,37 @@ static int stat_read(pid_t pid, struct process_stat *stat)
 	return error;
 }
 
-/* Whether `pid` is a process' own id and not that of one of its other threads. */
-static bool is_thread_group(pid_t pid)
+/* The process that a thread belongs to, which is `pid` itself if it is a process' own id. */
+static pid_t thread_group(pid_t pid)
 {
 	char path[64], *text;
 	const char *line;
-	bool result;
 	size_t size;
 	int group;
 
 	snprintf(path, sizeof(path), "/proc/%d/status", pid);
 	if (file_read_whole(path, 1 << 20, &text, &size))
-		return true; /* whoever asks next will say what is wrong */
+		return pid; /* whoever asks next will say what is wrong */
 	line = strstr(text, "\nTgid:");
-	result = !line || sscanf(line, "\nTgid: %d", &group) != 1 || group == pid;
+	if (!line || sscanf(line, "\nTgid: %d", &group) != 1)
+		group = pid;
 	free(text);
-	return result;
+	return group;
 }
 
-/* Whether this process may look into the memory of `pid`: 0, -EACCES, or -ESRCH. */
+/*
+ * Whether this process may look into the memory of `pid`: 0, -EPERM, or -ESRCH. Asked as it will be
+ * read: to open /proc/PID/mem takes other rights too.
+ */
 static int memory_permitted(pid_t pid)
 {
-	char path[64];
-	int fd;
+	char byte;
+	struct iovec local = {.iov_base = &byte, .iov_len = 1};
+	struct iovec nowhere = {.iov_base = NULL, .iov_len = 1};
 
-	snprintf(path, sizeof(path), "/proc/%d/mem", pid);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return errno == ENOENT ? -ESRCH : -errno;
-	close(fd);
-	return 0;
+	if (process_vm_readv(pid, &local, 1, &nowhere, 1, 0) >= 0 || errno == EFAULT)
+		return 0;
+	return -errno;
 }
 
 static int pid_missing(pid_t pid, struct error *error)
@@ -177,21 +179,46 @@ static int pid_missing(pid_t pid, struct error *error)
 			 pid);
 }
 
-static int kind_check(pid_t pid, const struct process_stat *stat, struct error *error)
+/* A thread of the process that has not ended; 0: all have. */
+static pid_t thread_alive(pid_t pid)
 {
+	char path[64];
+	struct process_stat stat;
+	struct dirent *entry;
+	pid_t found = 0, tid;
+	DIR *directory;
+
+	snprintf(path, sizeof(path), "/proc/%d/task", pid);
+	directory = opendir(path);
+	if (!directory)
+		return 0;
+	while (!found && (entry = readdir(directory))) {
+		tid = (pid_t)strtol(entry->d_name, NULL, 10);
+		if (tid > 0 && tid != pid && !stat_read(tid, &stat) && stat.state != 'Z' &&
+		    stat.state != 'X')
+			found = tid;
+	}
+	closedir(directory);
+	return found;
+}
+
+static int kind_check(pid_t pid, const struct process_stat *stat, pid_t door, struct error *error)
+{
+	pid_t group = thread_group(pid);
+
 	if (stat->flags & FLAG_KERNEL_THREAD)
 		return error_set(error, -EINVAL, "%d is a kernel thread, not a process", pid);
-	if (stat->state == 'Z' || stat->state == 'X')
+	if (!door)
 		return error_set(error, -ESRCH, "process %d has ended (it is a zombie)", pid);
-	if (!is_thread_group(pid))
-		return error_set(error, -EINVAL,
-				 "%d is the id of a thread: give that of its process", pid);
+	if (group != pid)
+		return error_set(error, -EINVAL, "%d is a thread of process %d: give that", pid,
+				 group);
 	return 0;
 }
 
-static int rights_check(pid_t pid, struct error *error)
+static int rights_check(pid_t pid, pid_t door, struct error *error)
 {
-	int result = memory_permitted(pid);
+	int result = memory_permitted(door);
 
 	if (result == -ESRCH)
 		return error_set(error, -ESRCH, "process %d has ended", pid);
@@ -208,7 +235,7 @@ static int rights_check(pid_t pid, struct error *error)
 
 int process_open(pid_t pid, struct process *process, struct error *error)
 {
-	struct process opened = {.pid = pid, .pidfd = -1};
+	struct process opened = {.pid = pid, .door = pid, .pidfd = -1};
 	struct process_stat stat;
 	int result;
 
@@ -221,11 +248,13 @@ int process_open(pid_t pid, struct process *process, struct error *error)
 		result = pid_missing(pid, error);
 	else if (result)
 		error_set(error, result, "cannot read /proc/%d/stat: %s", pid, strerror(-result));
-	if (result || (result = kind_check(pid, &stat, error)) ||
-	    (result = rights_check(pid, error)))
+	if (!result && (stat.state == 'Z' || stat.state == 'X'))
+		opened.door = thread_alive(pid);
+	if (result || (result = kind_check(pid, &stat, opened.door, error)) ||
+	    (result = rights_check(pid, opened.door, error)))
 		goto fail;
 	opened.start_ticks = stat.start_ticks;
-	result = process_command(pid, &opened.command);
+	result = process_command(opened.door, &opened.command);
 	if (result) {
 		error_set(error, result, "cannot read the command of process %d: %s", pid,
 			  strerror(-result));
@@ -273,7 +302,7 @@ int process_parent(pid_t pid, pid_t *parent)
 int process_start_code(const struct process *process, uint64_t *start_code)
 {
 	struct process_stat stat;
-	int error = stat_read(process->pid, &stat);
+	int error = stat_read(process->door, &stat);
 
 	if (!error)
 		*start_code = stat.start_code;
@@ -288,7 +317,7 @@ int process_read(const struct process *process, uint64_t address, void *buffer, 
 
 	if (!size)
 		return 0;
-	count = process_vm_readv(process->pid, &local, 1, &remote, 1, 0);
+	count = process_vm_readv(process->door, &local, 1, &remote, 1, 0);
 	if (count < 0)
 		return errno == EINVAL || errno == EIO ? -EFAULT : -errno;
 	return (size_t)count == size ? 0 : -EFAULT;
@@ -296,7 +325,7 @@ int process_read(const struct process *process, uint64_t address, void *buffer, 
 
 int process_root_path(const struct process *process, const char *path, char *buffer, size_t size)
 {
-	int length = snprintf(buffer, size, "/proc/%d/root%s%s", process->pid,
+	int length = snprintf(buffer, size, "/proc/%d/root%s%s", process->door,
 			      *path == '/' ? "" : "/", path);
 
 	return length < 0 || (size_t)length >= size ? -ENAMETOOLONG : 0;

@@ -18,6 +18,11 @@
 
 struct process {
 	pid_t pid;
+	/*
+	 * By whose id the kernel shows memory, mappings and files in /proc: `pid`, or that of another
+	 * thread where the first one has ended before the others.
+	 */
+	pid_t door;
 	int pidfd;            /* -1: this kernel has none; then start_ticks alone guards reuse */
 	uint64_t start_ticks; /* start time, in clock ticks since boot: tells a reused PID apart */
 	char *command;        /* valid UTF-8, see process_command() */

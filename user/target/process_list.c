@@ -54,51 +54,92 @@ int process_list_all(pid_t **pids, size_t *count)
 	return 0;
 }
 
-static bool pid_list_has(const struct pid_list *list, pid_t pid)
-{
-	size_t i;
+struct family {
+	pid_t pid, parent;
+	bool listed;
+};
 
-	for (i = 0; i < list->count; i++)
-		if (list->items[i] == pid)
-			return true;
-	return false;
+static int family_compare(const void *left, const void *right)
+{
+	const struct family *one = left, *other = right;
+
+	return (one->parent > other->parent) - (one->parent < other->parent);
 }
 
-/* Adds those of `all` whose parent is in the list, or the ancestor. Returns 0 or -ENOMEM. */
-static int pid_list_add_children(struct pid_list *list, pid_t ancestor, const pid_t *all,
-				 const pid_t *parents, size_t count)
+/* All processes by their parents. Returns 0 or -errno. */
+static int families_read(struct family **families, size_t *count)
+{
+	struct family *found;
+	pid_t *pids;
+	size_t i;
+	int error = process_list_all(&pids, count);
+
+	if (error)
+		return error;
+	found = calloc(*count ? *count : 1, sizeof(*found));
+	if (!found) {
+		free(pids);
+		return -ENOMEM;
+	}
+	for (i = 0; i < *count; i++) {
+		found[i].pid = pids[i];
+		process_parent(pids[i], &found[i].parent); /* 0, if it has ended: nobody's child */
+	}
+	free(pids);
+	qsort(found, *count, sizeof(*found), family_compare);
+	*families = found;
+	return 0;
+}
+
+/* The first whose parent is not below this one. */
+static size_t families_find(const struct family *families, size_t count, pid_t parent)
+{
+	size_t low = 0, high = count;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (families[middle].parent < parent)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+/*
+ * Adds the children of one process. Each is listed once: parents were not read at one moment, and a
+ * number that was given anew meanwhile could make two processes each other's ancestors.
+ */
+static int children_add(struct family *families, size_t count, pid_t ancestor, pid_t parent,
+			struct pid_list *list)
 {
 	size_t i;
 	int error = 0;
 
-	for (i = 0; i < count && !error; i++)
-		if (parents[i] && (parents[i] == ancestor || pid_list_has(list, parents[i])) &&
-		    !pid_list_has(list, all[i]))
-			error = pid_list_add(list, all[i]);
+	for (i = families_find(families, count, parent);
+	     i < count && families[i].parent == parent && !error; i++) {
+		if (families[i].listed || families[i].pid == ancestor)
+			continue;
+		families[i].listed = true;
+		error = pid_list_add(list, families[i].pid);
+	}
 	return error;
 }
 
 int process_list_descendants(pid_t ancestor, pid_t **pids, size_t *count)
 {
 	struct pid_list list = {0};
-	pid_t *all, *parents;
-	size_t all_count, before, i;
-	int error = process_list_all(&all, &all_count);
+	struct family *families;
+	size_t families_count, done;
+	int error = families_read(&families, &families_count);
 
 	if (error)
 		return error;
-	parents = calloc(all_count, sizeof(*parents));
-	if (!parents)
-		error = -ENOMEM;
-	for (i = 0; i < all_count && !error; i++)
-		process_parent(all[i], &parents[i]); /* 0, if it has ended: nobody's child */
-	do {
-		before = list.count;
-		if (!error)
-			error = pid_list_add_children(&list, ancestor, all, parents, all_count);
-	} while (!error && list.count > before);
-	free(all);
-	free(parents);
+	error = children_add(families, families_count, ancestor, ancestor, &list);
+	for (done = 0; done < list.count && !error; done++)
+		error = children_add(families, families_count, ancestor, list.items[done], &list);
+	free(families);
 	if (error) {
 		free(list.items);
 		return error;

@@ -124,7 +124,8 @@ static bool target_is_state(const struct writing *writing, const struct dump_thr
 	size_t length = strlen(target), tail = strlen(state);
 
 	return thread->lock.kind == LOCK_NONE && length >= tail &&
-	       !strcmp(target + length - tail, state);
+	       !strcmp(target + length - tail, state) &&
+	       (length == tail || target[length - tail - 1] == ' ');
 }
 
 static void state_put(struct writing *writing, const struct dump_thread *thread)

@@ -11,8 +11,6 @@
 #include "views/dump.h"
 #include "views/json_parts.h"
 
-#define DIGITS 15 /* of a real number: all that a double keeps */
-
 /* Functions here return a new reference or NULL, see json_parts.h. */
 
 static json_t *json_text(const struct dump *dump, uint32_t id)
@@ -162,7 +160,7 @@ int view_dump_json(const struct dump *dump, const struct dump_options *options, 
 	whole = json_put(json_object(), "processes", processes);
 	if (!whole)
 		return -ENOMEM;
-	error = json_dumpf(whole, stream, JSON_INDENT(2) | JSON_REAL_PRECISION(DIGITS));
+	error = json_dumpf(whole, stream, json_flags(stream, 2));
 	json_decref(whole);
 	if (error || fputc('\n', stream) == EOF)
 		return ferror(stream) ? -EIO : -ENOMEM;

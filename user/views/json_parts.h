@@ -10,6 +10,7 @@
 #define PYEBPF_JSON_PARTS_H
 
 #include <jansson.h>
+#include <stdio.h>
 
 #include "profile/verdict.h"
 #include "profile/waits.h"
@@ -19,6 +20,12 @@ json_t *json_put(json_t *object, const char *key, json_t *value);
 json_t *json_append(json_t *array, json_t *value);
 
 json_t *json_seconds(int64_t ns);
+
+/*
+ * The form in which a report is written to the stream. To a terminal nothing goes but ASCII: some
+ * obey control characters that JSON does not ask to be escaped.
+ */
+size_t json_flags(FILE *stream, size_t indent);
 
 /* Puts what a report says of waits into it. */
 json_t *json_put_waits(json_t *report, const struct profile *profile, const struct waits *waits);

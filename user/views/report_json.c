@@ -19,7 +19,6 @@
 #include "views/report.h"
 
 #define NAME_WIDTH 1000 /* columns */
-#define DIGITS     15   /* of a real number: all that a double keeps */
 
 /* Functions here return a new reference or NULL, see json_parts.h. */
 
@@ -310,8 +309,8 @@ int view_json(const struct profile *profile, const struct view_options *options,
 		report = json_report(profile, summary, verdicts, waits);
 		result = report ? 0 : -ENOMEM;
 	}
-	if (!result && (json_dumpf(report, stream, JSON_INDENT(1) | JSON_REAL_PRECISION(DIGITS)) ||
-			fputc('\n', stream) == EOF))
+	if (!result &&
+	    (json_dumpf(report, stream, json_flags(stream, 1)) || fputc('\n', stream) == EOF))
 		result = -EIO;
 	json_decref(report);
 	waits_free(waits);

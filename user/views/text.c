@@ -121,6 +121,19 @@ char *text_shorten(const char *text, size_t columns)
 	return copy;
 }
 
+char *text_cut(const char *text, size_t columns)
+{
+	const char *end;
+	char *copy;
+
+	if (text_width(text) <= columns)
+		return strdup(text);
+	if (!columns)
+		return strdup("");
+	end = skip_columns(text, columns - 1);
+	return asprintf(&copy, "%.*s" ELLIPSIS, (int)(end - text), text) < 0 ? NULL : copy;
+}
+
 /* The end of what must stay on one line: a number keeps the word behind it. */
 static const char *wrap_end(const char *text)
 {

@@ -26,6 +26,9 @@ size_t text_width(const char *text);
  */
 char *text_shorten(const char *text, size_t columns);
 
+/* The same for sentences, of which the start says most: the ellipsis is at the end. */
+char *text_cut(const char *text, size_t columns);
+
 /*
  * Writes words in lines of at most `columns`, with `indent` spaces before the first line and
  * `hang` before the others. Lines do not break behind a number.

@@ -102,6 +102,25 @@ def timed():
     return {"t0": "t1", "t1": "t0"}
 
 
+def left(make):
+    """A lock whose holder has ended. The other begins first: it could be given the same identity."""
+    lock, go = make(), threading.Event()
+    kept.append(lock)
+
+    def run():
+        go.wait()
+        lock.acquire()
+
+    start("t0", run)
+    while "t0" not in tids:
+        time.sleep(0.01)
+    holder = threading.Thread(target=lock.acquire)
+    holder.start()
+    holder.join()
+    go.set()
+    return {"t0": "t0"}
+
+
 def own():
     """A thread that takes its own mutex again."""
     def run():
@@ -153,6 +172,8 @@ SCENES = {
     "mutex_chain": lambda: chain(Mutex),
     "rlock_chain": lambda: chain(threading.RLock),
     "timed": timed,
+    "left_mutex": lambda: left(Mutex),
+    "left_rlock": lambda: left(threading.RLock),
     "own": own,
     "mixed": mixed,
     "gil": gil,

@@ -67,11 +67,11 @@ def deep(n):
 
 
 def in_recursion():
-    deep(200)
+    deep(500)
 
 
 STATES = {"in_lock": "lock", "in_socket": "socket", "in_pipe": "pipe", "in_sleep": "sleep", "in_poll": "poll", "in_child": "child", "in_recursion": "sleep"}
-targets, kept, children, facts = {"in_pipe": "pipe"}, [], [], {}
+targets, kept, children, facts = {"in_pipe": "pipe", "in_poll": "4 descriptors"}, [], [], {}
 
 
 def last_line(function):
