@@ -120,7 +120,7 @@ def test_table_of_programs(host):
         match = re.match(r" +([\d.]+|-) +\S+ +([\d.]+|-) +\S+ +\S+ (\S.*?\S)  +(\S.*)  "
                          r"(?:pid \d+|(\d+) pids)$", line)
         if match:
-            rows[match[4]] = match
+            rows.setdefault(match[4], match)  # the one that did most
     served = host.served
     assert {"gunicorn prefork", "database.py", "rhythm.py"} <= set(rows), done.stdout
     assert int(rows["gunicorn prefork"][5]) == len(served.programs) + 1

@@ -29,15 +29,8 @@ struct known_program {
 	UT_hash_handle hh;
 };
 
-/* A process without Python, whose children are looked at. */
-struct passed_process {
-	struct process process;
-	struct passed_process *next;
-};
-
 struct targets {
 	struct target_world world;
-	struct passed_process *passed; /* where the recording ends with them */
 	struct target *all;            /* by PID */
 	struct known_program *known;
 	uint32_t next_index;
@@ -308,33 +301,6 @@ static void targets_handle(void *context, const struct process_record *record)
 	}
 }
 
-/* Without memory the recording may end before the process does. */
-static void passed_add(struct targets *targets, pid_t pid)
-{
-	struct passed_process *passed = calloc(1, sizeof(*passed));
-	struct error error;
-
-	if (!passed)
-		return;
-	if (process_open(pid, &passed->process, &error)) {
-		free(passed);
-		return;
-	}
-	passed->next = targets->passed;
-	targets->passed = passed;
-}
-
-static void passed_free(struct passed_process *passed)
-{
-	struct passed_process *next;
-
-	for (; passed; passed = next) {
-		next = passed->next;
-		process_close(&passed->process);
-		free(passed);
-	}
-}
-
 struct targets *targets_new(struct profile *profile, struct recorder *recorder,
 			    struct session *session, struct unwinder *unwinder)
 {
@@ -374,7 +340,6 @@ void targets_free(struct targets *targets)
 		HASH_DEL(targets->known, known);
 		free(known);
 	}
-	passed_free(targets->passed);
 	notices_free(targets->notices);
 	probed_files_free(targets->world.probed);
 	cgroups_free(targets->world.cgroups);
@@ -456,11 +421,8 @@ static void target_pass(struct targets *targets, struct target *target, int erro
 	if (mode_is_optional(target->mode) && is_refusal(error))
 		notices_add(targets->notices, pid, target->last.text);
 	target_remove(targets, target);
-	if (!followed)
-		return;
-	session_pass_process(targets->world.session, (uint32_t)pid, index);
-	if (!targets->endless)
-		passed_add(targets, pid);
+	if (followed)
+		session_pass_process(targets->world.session, (uint32_t)pid, index);
 }
 
 int targets_add(struct targets *targets, pid_t pid, enum target_mode mode, struct error *error)
@@ -693,16 +655,12 @@ const struct process *targets_process(const struct targets *targets, uint32_t pr
 
 bool targets_alive(const struct targets *targets)
 {
-	const struct passed_process *passed;
 	const struct target *target;
 
 	if (targets->endless)
 		return true;
 	for (target = targets->all; target; target = target->hh.next)
 		if (target_alive(target))
-			return true;
-	for (passed = targets->passed; passed; passed = passed->next)
-		if (process_alive(&passed->process))
 			return true;
 	return false;
 }

@@ -88,10 +88,7 @@ const struct process *targets_process(const struct targets *targets, uint32_t pr
 /* Whether the process runs and is recorded, or only its children are. */
 bool targets_follows(const struct targets *targets, pid_t pid);
 
-/*
- * Whether one of the recorded processes still runs, or one without Python whose children are looked
- * at, or more can come of themselves.
- */
+/* Whether one of the recorded processes still runs, or more can come of themselves. */
 bool targets_alive(const struct targets *targets);
 
 /* What went wrong with processes on the way, one sentence each (ending in a newline), or "". */
