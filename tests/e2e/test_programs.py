@@ -207,3 +207,46 @@ def test_linked_with_libpython(core_interpreter, reach):
                     ["-a"] if reach == "-a" else (),
                     env=dict(os.environ, PYTHONHOME=home, PYTHONDONTWRITEBYTECODE="1"))
     rhythm.check(os.path.basename(program) + " rhythm.py", version_text(core_interpreter))
+
+
+def libpython(interpreter):
+    """The path of its shared library, and its home."""
+    _, home = native.build_embedding(interpreter)
+    name = "libpython%d.%d.so.1.0" % interpreter.version
+    path = os.path.join(home, "lib", name)
+    if not os.path.exists(path):
+        raise Missing("there is no " + path)
+    return path, home
+
+
+@pytest.mark.parametrize("reach", ["-a", "-s"])
+def test_libpython_that_comes_late(core_interpreter, reach):
+    """The program is recorded, or passed over, before it loads any Python."""
+    try:
+        library, home = libpython(core_interpreter)
+    except Missing as error:
+        pytest.skip(str(error))
+    program = native.compile_source(os.path.join(native.LIBRARIES, "late_python"),
+                                    "late_python.c", "-ldl")
+    name = "%s-late%s" % (core_interpreter.name, reach)
+    path = harness.output_path(name)
+    outside, inside = core_interpreter.share(name)
+    command = [program, library, os.path.join(WORKLOADS, "family.py"), inside, "0.3"]
+    environ = dict(os.environ, PYTHONHOME=home, PYTHONDONTWRITEBYTECODE="1")
+    with harness.Workload(command, env=environ) as workload:
+        arguments = ["-a"] if reach == "-a" else ["-s", "-p", workload.pid]
+        with harness.Recorder(*arguments, "-r", RATE, "-o", path, "-q") as recorder:
+            wait_recording(recorder)
+            os.kill(workload.pid, signal.SIGUSR1)
+            assert workload.process.wait(30) == 0
+            recorder.process.send_signal(signal.SIGINT)
+            done = recorder.wait()
+    assert done.returncode == 0, done.stderr
+    facts = facts_left(outside)[workload.pid]
+    shutil.rmtree(outside)
+    program = Program(harness.Recording(path, done=done), workload.pid)
+    assert program.entries[-1]["python"].startswith(version_text(core_interpreter))
+    # What came before the interpreter is not all recorded, nor are its first milliseconds.
+    program.check_cpu(facts["burned"], facts["cpu"] + 0.06)
+    program.check_burned("burn", facts["burned"])
+    assert program.lines("burn") == lines_of("family.py", "burn")["burn"]

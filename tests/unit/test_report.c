@@ -1664,6 +1664,7 @@ static void test_containers(void **state)
 	struct view_options options = {0};
 	struct profile *profile = profile_new();
 	json_t *report, *process;
+	size_t widest;
 	uint32_t at;
 	char *text;
 
@@ -1689,12 +1690,18 @@ static void test_containers(void **state)
 	assert_null(json_object_get(process, "container"));
 	assert_null(json_object_get(process, "cgroup"));
 	json_decref(report);
-	for (at = 3; at < 6; at++) {
-		made_process(profile, at + 1, "more");
+	for (at = 3; at < 7; at++) {
+		made_process(profile, at + 1, at < 6 ? "more" : "gunicorn orders:app");
 		contain(profile, at, id);
 	}
 	text = viewed("report", profile, &options);
-	assert_non_null(strstr(text, "first (pid 1, container 0123456789ab): "));
+	assert_non_null(strstr(text, " first  pid 1 in 0123456789ab\n"));
+	assert_non_null(strstr(text, " more  3 pids in 0123456789ab\n"));
+	assert_non_null(strstr(text, " third  pid 3\n"));
+	lines_of(text, &widest);
+	assert_true(widest <= 80);
+	assert_non_null(strstr(text, " second  pid 2 in web\\x1b[1m-1\n"));
+	assert_non_null(strstr(text, " gunicorn orders:app  pid 7\n  "));
 	free(text);
 	profile_free(profile);
 }
@@ -1707,11 +1714,12 @@ static void test_many_processes(void **state)
 	struct profile_key key = {0};
 	size_t widest;
 	uint32_t at;
-	char *text;
+	char *text, name[32];
 
 	made_facts(profile);
 	for (at = 0; at < 3000; at++) {
-		key.process = made_process(profile, at + 1, "worker");
+		snprintf(name, sizeof(name), "worker %u", at % 20);
+		key.process = made_process(profile, at + 1, name);
 		key.tid = at + 1;
 		key.state = at % 3 ? STATE_SLEEP : STATE_RUNNING;
 		made_sample(profile, key, NULL, 0, (at + 1) * MILLISECOND, 1);
@@ -1720,10 +1728,13 @@ static void test_many_processes(void **state)
 		assert_int_equal(profile_thread(profile, &thread), 0);
 	}
 	text = viewed("report", profile, &options);
-	assert_non_null(strstr(text, "3000 processes, 10.0 s\n"));
-	assert_non_null(strstr(
-		text, "worker (pid 2998): CPU-bound: 100 % on CPU. CPU time: 100 % Python.\n"));
-	assert_non_null(strstr(text, "and 2995 more processes: "));
+	assert_non_null(strstr(text, "3000 processes of 20 programs, 10.0 s\n"));
+	/* Every third of them, from 20 ms to 3 s, ran; the others waited only. */
+	assert_non_null(strstr(text,
+			       "\n  76.40      -      -      -      - CPU-bound    worker 17  "
+			       "150 pids\n"));
+	assert_non_null(strstr(text, "and 1800 more processes of 12 programs: "));
+	assert_non_null(strstr(text, "; see -n.\n"));
 	assert_true(lines_of(text, &widest) < 25);
 	assert_true(widest <= 80);
 	free(text);

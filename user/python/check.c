@@ -393,9 +393,8 @@ int layout_check(const struct process *process, const struct python_layout *layo
 		result = gil_check(&check, runtime + layout->runtime_gil);
 	if (result)
 		return result;
-	if (!check.threads ||
-	    (!check.frames && (!check.identified || !check.code_type ||
-			       code_type_learn(&check, check.code_type))))
+	if (!check.threads || (!check.frames && (!check.identified || !check.code_type ||
+						 code_type_learn(&check, check.code_type))))
 		return nothing_yet(&check, "no thread runs Python code at the moment");
 	if (!check.identified)
 		return contradicted(&check, "thread states without a thread", runtime);

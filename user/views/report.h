@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Owns what the parts of the report that a person reads share: its data, and how text and places
- * are written. report.c holds the whole and the table of functions, report_head.c and report_causes.c
- * what comes before it; behind it come report_waits.c: what was waited for, and who had the GIL;
- * report_native.c: native code; report_rest.c: garbage collection, CPUs, wakers, memory.
+ * are written. report.c holds the whole and the table of functions; report_head.c, report_causes.c
+ * and, for many processes, report_processes.c what comes before it; behind it come report_waits.c:
+ * what was waited for, and who had the GIL; report_native.c: native code; report_rest.c: garbage
+ * collection, CPUs, wakers, memory.
  */
 #ifndef PYEBPF_REPORT_H
 #define PYEBPF_REPORT_H
@@ -58,6 +59,15 @@ struct report {
 
 /* Writes the processes with their verdicts, and the causes. */
 int report_head(const struct report *report);
+
+/* Writes a table of many processes: a row for each program. */
+int report_programs(const struct report *report);
+
+/*
+ * The container of a process as it is shown beside others: the first digits of an id, else the name
+ * shortened. "" if it has none or is alone. To be freed by the caller; NULL: no memory.
+ */
+char *report_container(const struct report *report, const struct profile_process *process);
 
 /* Chooses the sentences; gives their places short files, once these are wanted. */
 void report_choose_causes(struct report *report);

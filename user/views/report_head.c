@@ -9,9 +9,7 @@
 
 #include "views/text.h"
 
-#define PROCESSES_LONG  3 /* up to so many processes have a paragraph each */
-#define PROCESSES_SHORT 5 /* of more than that, so many have a line */
-#define NAME_WIDTH      30
+#define PROCESSES_LONG  3  /* up to so many processes have a paragraph each */
 #define CONTAINER_HEX   12 /* digits of a container's id, as container engines show it */
 #define CONTAINER_WIDTH 24 /* of a name */
 
@@ -29,11 +27,7 @@ static int write_sentence(const struct report *report, char *text, bool bold)
 	return 0;
 }
 
-/*
- * The container of a process as it is shown beside others: the first digits of an id, else the name
- * shortened. "" if it has none or is alone. NULL: no memory.
- */
-static char *container_text(const struct report *report, const struct profile_process *process)
+char *report_container(const struct report *report, const struct profile_process *process)
 {
 	const char *container = report->profile->strings[process->container];
 	char *escaped, *text;
@@ -55,7 +49,7 @@ static char *container_text(const struct report *report, const struct profile_pr
 static int write_title(const struct report *report, const struct profile_process *process)
 {
 	const char *python = report->profile->strings[process->python];
-	char *container = container_text(report, process), *tail = NULL;
+	char *container = report_container(report, process), *tail = NULL;
 	size_t version = strcspn(python, "("), room;
 
 	if (!container)
@@ -117,114 +111,21 @@ static int write_process(const struct report *report, uint32_t at)
 	return result;
 }
 
-/* What a process did beside idling, by which processes are ranked. */
-static int64_t process_work(const struct verdict *verdict)
-{
-	return verdict->shares[SHARE_RUNNING] + verdict->shares[SHARE_RUNQUEUE] +
-	       verdict->shares[SHARE_IO] + verdict->shares[SHARE_LOCK] + verdict->shares[SHARE_GIL];
-}
-
-/* Fills in the processes of the most work; returns how many. */
-static uint32_t rank_processes(const struct report *report, uint32_t ranked[PROCESSES_SHORT])
-{
-	const struct verdict *verdicts = report->verdicts->processes;
-	uint32_t count = 0, at, place;
-
-	for (at = 0; at < report->profile->process_count; at++) {
-		place = count < PROCESSES_SHORT ? count++ : PROCESSES_SHORT;
-		for (; place > 0 &&
-		       process_work(&verdicts[at]) > process_work(&verdicts[ranked[place - 1]]);
-		     place--)
-			if (place < PROCESSES_SHORT)
-				ranked[place] = ranked[place - 1];
-		if (place < PROCESSES_SHORT)
-			ranked[place] = at;
-	}
-	return count;
-}
-
-/* "and 495 more processes: CPU-bound 300, Idle 195." */
-static int write_other_processes(const struct report *report, const uint32_t *ranked,
-				 uint32_t ranks)
-{
-	const struct verdict *verdicts = report->verdicts->processes;
-	struct {
-		const char *word;
-		uint32_t count;
-	} words[16] = {{0}};
-	uint32_t at, rank, word, used = 0;
-	FILE *stream = report->stream;
-
-	for (at = 0; at < report->profile->process_count; at++) {
-		for (rank = 0; rank < ranks && ranked[rank] != at; rank++)
-			;
-		if (rank < ranks)
-			continue;
-		for (word = 0; word < used; word++)
-			if (!strcmp(words[word].word, verdict_word(&verdicts[at])))
-				break;
-		if (word == used && used < 16)
-			words[used++].word = verdict_word(&verdicts[at]);
-		if (word < 16)
-			words[word].count++;
-	}
-	fprintf(stream, "  and %" PRIu32 " more process%s", report->profile->process_count - ranks,
-		report->profile->process_count - ranks == 1 ? "" : "es");
-	for (word = 0; word < used; word++)
-		fprintf(stream, "%s%s %" PRIu32, word ? ", " : ": ", words[word].word,
-			words[word].count);
-	fputs(".\n", stream);
-	return 0;
-}
-
-/* A line or two for a process: its pid, container, command and verdict. */
-static int write_process_line(const struct report *report, uint32_t at)
-{
-	const struct profile_process *process = &report->profile->processes[at];
-	char *verdict = verdict_text(&report->verdicts->processes[at]);
-	char *command = text_escape(report->profile->strings[process->command]);
-	char *name = command ? text_shorten(command, NAME_WIDTH) : NULL;
-	char *container = container_text(report, process);
-	char *line = NULL;
-	int result = -ENOMEM;
-
-	if (verdict && name && container &&
-	    asprintf(&line, "%s (pid %" PRIu32 "%s%s): %s", name, process->pid,
-		     *container ? ", container " : "", container, verdict) >= 0) {
-		text_wrap(report->stream, line, 2, 4, report->columns);
-		free(line);
-		result = 0;
-	}
-	free(verdict);
-	free(container);
-	free(command);
-	free(name);
-	return result;
-}
-
 static int write_processes(const struct report *report)
 {
 	const struct profile *profile = report->profile;
-	uint32_t ranked[PROCESSES_SHORT] = {0}, ranks, at;
 	int result = 0;
+	uint32_t at;
 
-	if (profile->process_count <= PROCESSES_LONG) {
-		for (at = 0; at < profile->process_count && !result; at++) {
-			if (at)
-				fputc('\n', report->stream);
-			result = write_process(report, at);
-		}
-		if (!profile->process_count)
-			fputs("No process was seen.\n", report->stream);
-		return result;
+	if (profile->process_count > PROCESSES_LONG)
+		return report_programs(report);
+	for (at = 0; at < profile->process_count && !result; at++) {
+		if (at)
+			fputc('\n', report->stream);
+		result = write_process(report, at);
 	}
-	ranks = rank_processes(report, ranked);
-	fprintf(report->stream, "%" PRIu32 " processes, %.1f s\n", profile->process_count,
-		(double)profile->facts.duration_ns / SECOND);
-	for (at = 0; at < ranks && !result; at++)
-		result = write_process_line(report, ranked[at]);
-	if (!result && profile->process_count > ranks)
-		result = write_other_processes(report, ranked, ranks);
+	if (!profile->process_count)
+		fputs("No process was seen.\n", report->stream);
 	return result;
 }
 
