@@ -204,8 +204,10 @@ static uint32_t paint_processes(const struct scene *scene, const struct pen *pen
  * Writes the time of all threads together, in the columns' words, to be freed. NULL: no memory.
  * What is blocked otherwise is there if it is worth a thought.
  */
-static char *states_text(const struct scene *scene, const char *between)
+static char *states_text(const struct scene *scene, bool brief)
 {
+	const double whole_from = !scene->columns ? 1e9 : brief ? 9.95 : 99.95;
+	const char *between = brief ? " " : "  ";
 	const struct row_head *head = rows_head(scene->rows, scene->settings->period);
 	int64_t columns[COLUMN_COUNT];
 	const struct {
@@ -235,7 +237,7 @@ static char *states_text(const struct scene *scene, const char *between)
 
 		if (parts[at].wanted)
 			fprintf(stream, "%s%s %.*f", at ? between : "", parts[at].name,
-				share < 99.95 || !scene->columns ? 1 : 0, share);
+				share < whole_from ? 1 : 0, share);
 	}
 	fputs(" %", stream);
 	return fclose(stream) ? NULL : text;
@@ -243,11 +245,11 @@ static char *states_text(const struct scene *scene, const char *between)
 
 static void paint_states(const struct scene *scene, const struct pen *pen)
 {
-	char *text = states_text(scene, "  ");
+	char *text = states_text(scene, false);
 
 	if (text && text_width(text) > scene_room(scene)) {
 		free(text);
-		text = states_text(scene, " ");
+		text = states_text(scene, true);
 	}
 	if (text)
 		paint_line(scene, pen, text, INK_PLAIN);
