@@ -167,7 +167,9 @@ def test_native_frames_lie_between(looks):
     for name, wait in looks.waits.items():
         kinds = [frame["kind"] for frame in threads[wait["tid"]]["frames"]]
         assert {"python", "native", "kernel"} <= set(kinds), name
-        assert kinds[0] == "kernel" and kinds[-1] == "native"
+        assert kinds[0] == "kernel"
+        # Up to 3.10 each call is some native frames: of 500 the outer ones are cut.
+        assert kinds[-1] == "native" or name == "in_recursion" and kinds.count("python") > 500
     child = threads[looks.waits["in_child"]["tid"]]
     assert any(re.search("wait4|waitpid", frame["function"]) for frame in child["frames"]
                if frame["kind"] != "python")

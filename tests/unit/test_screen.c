@@ -143,6 +143,70 @@ static void test_threads_lines_and_processes(void **state)
 	rows_free(rows);
 }
 
+/* A window in which one process burned for so long. */
+static struct profile *make_process(uint32_t pid, int64_t ns)
+{
+	struct profile *profile = profile_new();
+	uint32_t process = made_process(profile, pid, "short");
+	const uint32_t frame = made_frame(profile, KIND_PYTHON, "f", "/srv/f.py", 1, 2);
+
+	profile->facts.duration_ns = SECOND;
+	made_sample(profile,
+		    (struct profile_key){.process = process, .tid = pid, .state = STATE_RUNNING},
+		    &frame, 1, ns, 0);
+	made_ledger(profile, process, pid, ns);
+	return profile;
+}
+
+static uint32_t choose_processes(const struct live_processes *processes, enum period period,
+				 uint32_t *first)
+{
+	const struct live_process **chosen;
+	uint32_t count;
+
+	assert_int_equal(live_processes_choose(processes, period, &chosen, &count), 0);
+	*first = count ? chosen[0]->pid : 0;
+	free(chosen);
+	return count;
+}
+
+/* Those that have ended are of the whole time only, until there are too many or a reset. */
+static void test_processes_come_and_go(void **state)
+{
+	struct live_processes processes = {0};
+	uint32_t pid, first;
+
+	for (pid = 1; pid <= LIVE_PROCESSES_MAX + 1; pid++) {
+		struct profile *window = make_process(pid, pid == 7 ? SECOND : 10 * MS);
+
+		assert_int_equal(live_processes_add(&processes, window), 0);
+		profile_free(window);
+		if (pid == 20) {
+			assert_int_equal(choose_processes(&processes, PERIOD_WINDOW, &first), 1);
+			assert_int_equal(first, 20);
+			assert_int_equal(choose_processes(&processes, PERIOD_ALL, &first), 20);
+			assert_int_equal(first, 7);
+		}
+	}
+	assert_int_equal(choose_processes(&processes, PERIOD_ALL, &first), 1);
+	live_processes_reset(&processes);
+	assert_int_equal(choose_processes(&processes, PERIOD_WINDOW, &first), 1);
+	assert_int_equal(first, LIVE_PROCESSES_MAX + 1);
+	live_processes_clear(&processes);
+}
+
+static void test_the_gils_share(void **state)
+{
+	struct rows *rows = make_rows(1);
+
+	rows_add_gil(rows, 0.5);
+	assert_int_equal(rows_head(rows, PERIOD_WINDOW)->gil_held_ns, 600 * MS);
+	assert_int_equal(rows_head(rows, PERIOD_ALL)->gil_held_ns, 600 * MS);
+	rows_reset(rows);
+	assert_int_equal(rows_head(rows, PERIOD_ALL)->gil_held_ns, 0);
+	rows_free(rows);
+}
+
 static void test_reset(void **state)
 {
 	struct rows *rows = make_rows(3);
@@ -384,13 +448,41 @@ static void test_typing_a_filter(void **state)
 	assert_false(settings.filtering);
 }
 
+static void test_cut(void **state)
+{
+	static const struct {
+		const char *text;
+		size_t columns;
+		const char *wanted;
+	} cases[] = {
+		{"CPU-bound: all", 14, "CPU-bound: all"},
+		{"CPU-bound: all", 13, "CPU-bound: a\xe2\x80\xa6"},
+		{"ab", 1, "\xe2\x80\xa6"},
+		{"ab", 0, ""},
+		/* A wide character that does not fit leaves a column free. */
+		{"\xe8\xa8\x88\xe7\xae\x97", 3, "\xe8\xa8\x88\xe2\x80\xa6"},
+		{"\xe8\xa8\x88\xe7\xae\x97", 2, "\xe2\x80\xa6"},
+	};
+	size_t at;
+
+	for (at = 0; at < sizeof(cases) / sizeof(cases[0]); at++) {
+		char *cut = text_cut(cases[at].text, cases[at].columns);
+
+		assert_string_equal(cut, cases[at].wanted);
+		free(cut);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_self_and_total),
 		cmocka_unit_test(test_native_rows_only_if_wanted),
 		cmocka_unit_test(test_threads_lines_and_processes),
+		cmocka_unit_test(test_processes_come_and_go),
+		cmocka_unit_test(test_the_gils_share),
 		cmocka_unit_test(test_reset),
+		cmocka_unit_test(test_cut),
 		cmocka_unit_test(test_choice),
 		cmocka_unit_test(test_rows_are_bounded),
 		cmocka_unit_test(test_what_is_painted),

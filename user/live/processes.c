@@ -18,8 +18,9 @@ void live_processes_clear(struct live_processes *processes)
 {
 	struct live_process *process, *next;
 
-	HASH_ITER (hh, processes->all, process, next)
+	HASH_ITER (hh, processes->all, process, next) {
 		process_remove(processes, process);
+	}
 }
 
 bool live_process_lives(const struct live_processes *processes, const struct live_process *process)
@@ -100,9 +101,10 @@ static void ended_forget(struct live_processes *processes)
 
 	if (HASH_COUNT(processes->all) <= LIVE_PROCESSES_MAX)
 		return;
-	HASH_ITER (hh, processes->all, process, next)
+	HASH_ITER (hh, processes->all, process, next) {
 		if (!live_process_lives(processes, process))
 			process_remove(processes, process);
+	}
 }
 
 int live_processes_add(struct live_processes *processes, const struct profile *window)

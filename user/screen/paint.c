@@ -15,6 +15,7 @@
 #define PROCESSES_SHOWN 8
 #define LINES_A_PROCESS 6  /* that the screen has for each process in the heading */
 #define NAME_ROOM       28 /* columns of a process' name there */
+#define VERDICT_LINES   2  /* at most */
 #define LINES_FOR_HEAD  8  /* a lower screen has no heading */
 
 /* The processes of the period, the busiest first. */
@@ -125,32 +126,59 @@ static void paint_title(const struct scene *scene, const struct pen *pen, const 
 	free(title);
 }
 
-/* Writes up to two lines of a sentence. Returns how many. */
-static uint32_t paint_wrapped(const struct scene *scene, const struct pen *pen, const char *text)
+/* A text in lines that fit, to be freed; NULL: no memory. */
+static char *wrapped_text(const struct scene *scene, const char *text)
 {
-	char *wrapped = NULL, *line, *rest;
-	uint32_t count = 0;
+	char *wrapped = NULL;
 	size_t size;
 	FILE *stream = open_memstream(&wrapped, &size);
 
 	if (!stream)
-		return 0;
+		return NULL;
 	text_wrap(stream, text, 0, 2, scene->columns ? scene->columns : 10000);
-	if (fclose(stream))
-		return 0;
-	for (rest = wrapped; (line = strsep(&rest, "\n")) && *line && count < 2; count++)
+	return fclose(stream) ? NULL : wrapped;
+}
+
+static uint32_t lines_of(const char *text)
+{
+	uint32_t lines = 0;
+
+	for (; (text = strchr(text, '\n')); text++)
+		lines++;
+	return lines;
+}
+
+/* Writes up to VERDICT_LINES. Returns how many. */
+static uint32_t paint_lines(const struct scene *scene, const struct pen *pen, char *text)
+{
+	char *line;
+	uint32_t count = 0;
+
+	while (count < VERDICT_LINES && (line = strsep(&text, "\n")) && *line) {
 		paint_line(scene, pen, line, INK_PLAIN);
-	free(wrapped);
+		count++;
+	}
 	return count;
 }
 
+/* All of it, or where that is too long, its first sentence. */
 static uint32_t paint_verdict(const struct scene *scene, const struct pen *pen,
 			      const struct live_process *process)
 {
-	char *text = verdict_text(&process->verdicts[scene->settings->period]);
-	uint32_t lines = text ? paint_wrapped(scene, pen, text) : 0;
+	const struct verdict *verdict = &process->verdicts[scene->settings->period];
+	char *text = verdict_text(verdict);
+	char *wrapped = text ? wrapped_text(scene, text) : NULL;
+	uint32_t lines;
 
 	free(text);
+	if (wrapped && lines_of(wrapped) > VERDICT_LINES) {
+		free(wrapped);
+		text = verdict_brief_text(verdict);
+		wrapped = text ? wrapped_text(scene, text) : NULL;
+		free(text);
+	}
+	lines = wrapped ? paint_lines(scene, pen, wrapped) : 0;
+	free(wrapped);
 	return lines;
 }
 
@@ -204,8 +232,10 @@ static uint32_t paint_processes(const struct scene *scene, const struct pen *pen
  * Writes the time of all threads together, in the columns' words, to be freed. NULL: no memory.
  * What is blocked otherwise is there if it is worth a thought.
  */
-static char *states_text(const struct scene *scene, const char *between)
+static char *states_text(const struct scene *scene, bool brief)
 {
+	const double whole_from = !scene->columns ? 1e9 : brief ? 9.95 : 99.95;
+	const char *between = brief ? " " : "  ";
 	const struct row_head *head = rows_head(scene->rows, scene->settings->period);
 	int64_t columns[COLUMN_COUNT];
 	const struct {
@@ -235,7 +265,7 @@ static char *states_text(const struct scene *scene, const char *between)
 
 		if (parts[at].wanted)
 			fprintf(stream, "%s%s %.*f", at ? between : "", parts[at].name,
-				share < 99.95 || !scene->columns ? 1 : 0, share);
+				share < whole_from ? 1 : 0, share);
 	}
 	fputs(" %", stream);
 	return fclose(stream) ? NULL : text;
@@ -243,11 +273,11 @@ static char *states_text(const struct scene *scene, const char *between)
 
 static void paint_states(const struct scene *scene, const struct pen *pen)
 {
-	char *text = states_text(scene, "  ");
+	char *text = states_text(scene, false);
 
 	if (text && text_width(text) > scene_room(scene)) {
 		free(text);
-		text = states_text(scene, " ");
+		text = states_text(scene, true);
 	}
 	if (text)
 		paint_line(scene, pen, text, INK_PLAIN);
