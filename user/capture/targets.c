@@ -31,7 +31,7 @@ struct known_program {
 
 struct targets {
 	struct target_world world;
-	struct target *all;            /* by PID */
+	struct target *all; /* by PID */
 	struct known_program *known;
 	uint32_t next_index;
 	int64_t retry_ms; /* the earliest of all targets'; 0: none */
