@@ -20,8 +20,9 @@
 #include "capture/syscalls.h"
 #include "capture/target_name.h"
 #include "clock.h"
-#include "profile/library.h"
 #include "profile/estimate.h"
+#include "profile/library.h"
+#include "profile/table.h"
 #include "python/text.h"
 #include "target/listeners.h"
 
@@ -56,6 +57,8 @@ struct recorder {
 	 * the end: several CPUs tell of them at once.
 	 */
 	struct process_number *ended;
+	uint32_t *first_threads; /* of the profile, plus 1, by its processes; 0: none yet */
+	uint32_t first_thread_count;
 	bool *left_out; /* by process of the profile; NULL: none */
 	uint32_t left_out_count;
 	int error; /* -ENOMEM: something could not be kept */
@@ -100,6 +103,7 @@ void recorder_free(struct recorder *recorder)
 	estimates_free(recorder->estimates);
 	listeners_free(recorder->listeners);
 	free(recorder->left_out);
+	free(recorder->first_threads);
 	free(recorder);
 }
 
@@ -534,31 +538,47 @@ static int sample_handle(struct recorder *recorder, const struct sample_record *
 	return sample_add(recorder, sample);
 }
 
+static void thread_continue(struct profile_thread *before, const struct profile_thread *thread)
+{
+	uint32_t state;
+
+	before->end_ns = thread->end_ns;
+	before->name = thread->name;
+	before->sends += thread->sends;
+	before->receives += thread->receives;
+	for (state = 0; state < STATE_COUNT; state++) {
+		before->ns[state] += thread->ns[state];
+		before->waits[state] += thread->waits[state];
+	}
+}
+
 /*
  * A process' first thread goes on through an exec, and has a ledger from each program. Where these
- * count as one program, as a shell's that only runs another, they are one ledger. Returns whether
- * there was one to add to.
+ * count as one program, as a shell's that only runs another, they are one ledger.
  */
-static bool thread_continue(struct profile *profile, const struct profile_thread *thread)
+static int first_thread_add(struct recorder *recorder, const struct profile_thread *thread)
 {
-	uint32_t i, state;
+	struct profile *profile = recorder->profile;
+	uint32_t *grown;
+	int error;
 
-	for (i = 0; i < profile->thread_count; i++) {
-		struct profile_thread *before = &profile->threads[i];
-
-		if (before->process != thread->process || before->tid != thread->tid)
-			continue;
-		before->end_ns = thread->end_ns;
-		before->name = thread->name;
-		before->sends += thread->sends;
-		before->receives += thread->receives;
-		for (state = 0; state < STATE_COUNT; state++) {
-			before->ns[state] += thread->ns[state];
-			before->waits[state] += thread->waits[state];
-		}
-		return true;
+	while (recorder->first_thread_count <= thread->process) {
+		grown = array_grow(recorder->first_threads, recorder->first_thread_count,
+				   sizeof(*grown));
+		if (!grown)
+			return -ENOMEM;
+		recorder->first_threads = grown;
+		grown[recorder->first_thread_count++] = 0;
 	}
-	return false;
+	if (recorder->first_threads[thread->process]) {
+		thread_continue(&profile->threads[recorder->first_threads[thread->process] - 1],
+				thread);
+		return 0;
+	}
+	error = profile_thread(profile, thread);
+	if (!error)
+		recorder->first_threads[thread->process] = profile->thread_count;
+	return error;
 }
 
 static int thread_handle(struct recorder *recorder, const struct thread_record *record,
@@ -591,8 +611,8 @@ static int thread_handle(struct recorder *recorder, const struct thread_record *
 		thread.ns[state] = record->totals[state].ns;
 		thread.waits[state] = record->totals[state].waits;
 	}
-	if (record->tid == record->head.pid && thread_continue(recorder->profile, &thread))
-		return 0;
+	if (record->tid == record->head.pid)
+		return first_thread_add(recorder, &thread);
 	return profile_thread(recorder->profile, &thread);
 }
 
