@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include "target/cgroup.h"
+#include "target/cgroup_names.h"
 
 #define ID    "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
 #define OTHER "fedcba9876543210fedcba9876543210fedcba9876543210fedcba9876543210"

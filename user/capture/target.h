@@ -18,6 +18,7 @@
 #include "python/interpreter.h"
 #include "python/programs.h"
 #include "target/cgroup.h"
+#include "target/cgroup_names.h"
 #include "target/process.h"
 
 /* What to do with a process in which no interpreter is found. */

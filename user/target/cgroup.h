@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Owns cgroups as seen from outside the kernel: which one a process is in and what container that
- * means, the path of one that the kernel names by its id, and one that a user names by a path, with
- * its processes. Version 2 and, where mounted, version 1. Leaves following who joins and leaves to
- * bpf/.
+ * means, and one that a user names by a path, with its processes. Version 2 and, where mounted,
+ * version 1. Leaves those that the kernel names by their ids to cgroup_names.h, and following who
+ * joins and leaves to bpf/.
  *
  * Paths are those of /proc/PID/cgroup: from the root of the reader's cgroup namespace, so that one
  * from a container can begin with "/..".
@@ -17,6 +17,7 @@
 #include <sys/types.h>
 
 #include "error.h"
+#include "target/cgroup_mounts.h"
 
 /* Where a process lives. Valid UTF-8, malloc'd. */
 struct cgroup_place {
@@ -43,24 +44,6 @@ void cgroup_place_free(struct cgroup_place *place);
  * Kubernetes pod, else "". Returns 0 or -ENOMEM.
  */
 int cgroup_container(const char *path, char **container);
-
-/* A mounted hierarchy. */
-struct cgroup_mount {
-	char *point;       /* where it is mounted */
-	char *root;        /* which of its cgroups is there: "/" in most cases */
-	char *controllers; /* of version 1: "cpu,cpuacct", "name=systemd"; of version 2: "" */
-	bool unified;      /* version 2 */
-};
-
-struct cgroup_mounts {
-	struct cgroup_mount *items; /* version 2 first */
-	size_t count;
-};
-
-/* Finds them in the text of /proc/PID/mountinfo; in this process' own. Return 0 or -errno. */
-int cgroup_mounts_parse(const char *text, struct cgroup_mounts *mounts);
-int cgroup_mounts_read(struct cgroup_mounts *mounts);
-void cgroup_mounts_free(struct cgroup_mounts *mounts);
 
 /* A cgroup that is to be recorded. */
 struct cgroup {
@@ -95,22 +78,5 @@ bool cgroup_removed(const struct cgroup *cgroup);
 
 /* The number of a hierarchy with these controllers, from the text of /proc/PID/cgroup; or -ENOENT. */
 int cgroup_hierarchy_parse(const char *text, const char *controllers);
-
-/*
- * Names by the kernel's ids: those of processes that have ended. Needs CAP_DAC_READ_SEARCH; without
- * it, hierarchies are searched, at most once a second.
- */
-struct cgroups;
-
-/* For the hierarchy that is mounted there; NULL: version 2's. Returns 0, -ENOENT or -ENOMEM. */
-int cgroups_new(const char *mount_point, struct cgroups **cgroups);
-void cgroups_free(struct cgroups *cgroups);
-
-/*
- * Finds the path and container of the cgroup of this id, and keeps them: once found they are there
- * after the cgroup was removed. *place is valid until the next call. Returns 0, -ENOENT when there
- * is no such cgroup (any more), -ENOMEM, other -errno.
- */
-int cgroups_find(struct cgroups *cgroups, uint64_t id, const struct cgroup_place **place);
 
 #endif
