@@ -62,7 +62,18 @@ CHECKED_ONCE __u32 code_identity(const struct process_config *process, __u64 cod
 		mix *= 0xc4ceb9fe1a85ec53ULL;
 		mix ^= mix >> 32;
 	}
-	return (__u32)mix == FRAME_UNNAMED ? 1 : mix;
+	return (__u32)mix >= FRAME_GLUE ? 1 : mix;
+}
+
+/*
+ * Whether a code object that cannot be read is one of the interpreter's file: from 3.13 on only
+ * _Py_InitCleanup, around each __init__ (Python/specialize.c), lies among its constants. A process
+ * that has forked within an __init__ has not mapped it yet.
+ */
+static __always_inline bool code_is_glue(const struct process_config *process, __u64 code)
+{
+	return process->layout.version >= 0x030d && code >= process->text_end &&
+	       code < process->code_type && process->text_end;
 }
 
 /*

@@ -215,6 +215,10 @@ static long frame_name_step(__u32 step, void *context)
 		walk->count = index;
 		return 1;
 	}
+	if (code_is_glue(walk->process, code)) {
+		frame->identity = FRAME_GLUE;
+		return 0;
+	}
 	loss_count(LOSS_CODE_UNNAMED);
 	frame->identity = FRAME_UNNAMED;
 	return 0;

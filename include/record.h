@@ -78,6 +78,8 @@ struct python_frame {
 /* The frame with which a call of the interpreter's loop began: its caller is native code. */
 #define PYTHON_FRAME_ENTRY (1ULL << 63)
 #define FRAME_UNNAMED      0xffffffff
+/* An identity too: of the interpreter's own code, which no traceback shows. */
+#define FRAME_GLUE 0xfffffffe
 
 enum target_kind { TARGET_NONE, TARGET_INET, TARGET_INET6, TARGET_UNIX, TARGET_FILE, TARGET_PIPE };
 

@@ -185,6 +185,29 @@ static void test_code_nowhere(void **state)
 	made_python_each(*state, check_code_nowhere);
 }
 
+/* What cannot be read of the interpreter's own code needs no name: it is left out of tracebacks. */
+static void check_code_glue(struct run *run, struct made_python *python)
+{
+	bool glue = python->config.layout.version >= 0x030d;
+	uint64_t bad = 0x2000, last = made_code_numbered(python, 2);
+	uint64_t outer = made_frame(python, bad, made_frame(python, last, 0, 4), 2);
+	uint64_t codes[3];
+
+	python->config.text_end = 0x1000;
+	codes[0] = walk_under_sound(run, python, outer);
+	codes[1] = bad;
+	codes[2] = last;
+	expect_stack(run, 0, 3, codes);
+	assert_int_equal(run_sample(run)->python[1].identity, glue ? FRAME_GLUE : FRAME_UNNAMED);
+	expect_name(run, last, "function_2");
+	run_expect_losses(run, glue ? -1 : LOSS_CODE_UNNAMED, glue ? 0 : 1, -1);
+}
+
+static void test_code_glue(void **state)
+{
+	made_python_each(*state, check_code_glue);
+}
+
 /* No address that a code object can have: the frame is none, and what lies beyond is not known. */
 static void check_code_never(struct run *run, struct made_python *python)
 {
@@ -513,15 +536,16 @@ static void test_random(void **state)
 	made_python_each(*state, check_random);
 }
 
-#define TESTS                                                                                   \
-	cmocka_unit_test(test_frame_nowhere), cmocka_unit_test(test_first_nowhere),             \
-		cmocka_unit_test(test_cframe_nowhere), cmocka_unit_test(test_frame_half),       \
-		cmocka_unit_test(test_frame_ring), cmocka_unit_test(test_shim_ring),            \
-		cmocka_unit_test(test_code_nowhere), cmocka_unit_test(test_code_never),         \
-		cmocka_unit_test(test_code_type), cmocka_unit_test(test_texts),                 \
-		cmocka_unit_test(test_lines_wild), cmocka_unit_test(test_lines_nowhere),        \
-		cmocka_unit_test(test_threads_nowhere), cmocka_unit_test(test_runtime_nowhere), \
-		cmocka_unit_test(test_thread_rings), cmocka_unit_test(test_random)
+#define TESTS                                                                                 \
+	cmocka_unit_test(test_frame_nowhere), cmocka_unit_test(test_first_nowhere),           \
+		cmocka_unit_test(test_cframe_nowhere), cmocka_unit_test(test_frame_half),     \
+		cmocka_unit_test(test_frame_ring), cmocka_unit_test(test_shim_ring),          \
+		cmocka_unit_test(test_code_nowhere), cmocka_unit_test(test_code_glue),        \
+		cmocka_unit_test(test_code_never), cmocka_unit_test(test_code_type),          \
+		cmocka_unit_test(test_texts), cmocka_unit_test(test_lines_wild),              \
+		cmocka_unit_test(test_lines_nowhere), cmocka_unit_test(test_threads_nowhere), \
+		cmocka_unit_test(test_runtime_nowhere), cmocka_unit_test(test_thread_rings),  \
+		cmocka_unit_test(test_random)
 
 int main(void)
 {

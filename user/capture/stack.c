@@ -116,12 +116,13 @@ static int python_add(struct joining *joining, bool all)
 		if (joining->python++ == sample->gc_inside)
 			error = collection_add(joining);
 		location = &joining->maker->locations[joining->depth];
-		if (!error)
+		if (!error && frame->identity != FRAME_GLUE)
 			error = codes_locate(joining->maker->codes, sample->head.process, frame,
 					     location);
 		if (error)
 			return error;
-		if (!location_is_shim(joining->maker->profile, *location))
+		if (frame->identity != FRAME_GLUE &&
+		    !location_is_shim(joining->maker->profile, *location))
 			joining->depth++;
 		if (!all && frame->code & PYTHON_FRAME_ENTRY)
 			break;
