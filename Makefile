@@ -11,6 +11,7 @@ else
 endif
 
 CLANG ?= clang
+LLVM_OBJCOPY ?= llvm-objcopy
 BPFTOOL ?= $(firstword $(shell command -v bpftool) /usr/sbin/bpftool)
 PKG_CONFIG ?= pkg-config
 BUILD := build
@@ -34,7 +35,7 @@ BPF_CFLAGS := -O2 -g -target bpf -mcpu=v3 -D__TARGET_ARCH_$(ARCH) -Wall -Wextra 
 
 BPF_SOURCES := $(wildcard bpf/*.bpf.c)
 BPF_OBJECTS := $(BPF_SOURCES:bpf/%.bpf.c=$(BUILD)/bpf/%.bpf.o)
-SKELETON := $(BUILD)/generated/pyebpf.skel.h
+SKELETONS := $(BUILD)/generated/pyebpf.skel.h $(BUILD)/generated/pyebpf_maps.skel.h
 PROTOBUF := $(BUILD)/generated/pprof.pb-c
 SYSCALL_NAMES := $(BUILD)/generated/syscall_names.h
 SOURCES := $(filter-out user/main.c,$(wildcard user/*.c user/*/*.c))
@@ -51,7 +52,7 @@ $(PROGRAM): $(BUILD)/user/main.o $(LIBRARY)
 $(LIBRARY): $(OBJECTS)
 	$(call quiet,AR,$@)rm -f $@ && $(AR) rcs $@ $^
 
-$(BUILD)/user/%.o: user/%.c | $(SKELETON) $(PROTOBUF).h $(SYSCALL_NAMES)
+$(BUILD)/user/%.o: user/%.c | $(SKELETONS) $(PROTOBUF).h $(SYSCALL_NAMES)
 	$(call quiet,CC,$<)mkdir -p $(@D) && $(CC) $(ALL_CFLAGS) -MD -MP -c -o $@ $<
 
 $(BUILD)/user/pprof.pb-c.o: $(PROTOBUF).h
@@ -76,8 +77,12 @@ $(BUILD)/bpf/%.bpf.o: bpf/%.bpf.c
 $(BUILD)/bpf/pyebpf.o: $(BPF_OBJECTS)
 	$(call quiet,BPFLINK,$@)$(BPFTOOL) gen object $@ $^
 
-$(SKELETON): $(BUILD)/bpf/pyebpf.o
-	$(call quiet,SKELETON,$@)mkdir -p $(@D) && $(BPFTOOL) gen skeleton $< name pyebpf > $@.new && mv $@.new $@
+# For its maps alone: without the relocations libbpf need not read the kernel's types to make them.
+$(BUILD)/bpf/pyebpf_maps.o: $(BUILD)/bpf/pyebpf.o
+	$(call quiet,OBJCOPY,$@)$(LLVM_OBJCOPY) --remove-section=.BTF.ext --remove-section=.rel.BTF.ext $< $@
+
+$(SKELETONS): $(BUILD)/generated/%.skel.h: $(BUILD)/bpf/%.o
+	$(call quiet,SKELETON,$@)mkdir -p $(@D) && $(BPFTOOL) gen skeleton $< name $* > $@.new && mv $@.new $@
 
 # user/python/offset_table.c holds, for CPython up to 3.12, what later ones tell of themselves. Made
 # anew from builds with debug information: make layout-table LIBPYTHONS='libpython3.8.so.1.0 …'

@@ -81,7 +81,7 @@ $(BUILD)/tests/bpf/%: tests/bpf/%.c $(BPF_SUPPORT) $(LIBRARY) $(MECHANISMS)
 	$(call quiet,CC,$<)mkdir -p $(@D) && $(CC) $(ALL_CFLAGS) $(CMOCKA_FLAGS) -Itests/bpf -Ibpf -MD -MP \
 		-o $@ $< $(BPF_SUPPORT) $(LIBRARY) $(LIBS) $(CMOCKA_LIBS) -lm
 
-$(BUILD)/asan/user/%.o: user/%.c | $(SKELETON) $(PROTOBUF).h $(SYSCALL_NAMES)
+$(BUILD)/asan/user/%.o: user/%.c | $(SKELETONS) $(PROTOBUF).h $(SYSCALL_NAMES)
 	$(call quiet,ASAN,$<)mkdir -p $(@D) && $(CC) $(ALL_CFLAGS) -O1 $(SANITIZE) -MD -MP -c -o $@ $<
 
 $(BUILD)/asan/user/pprof.pb-c.o: $(PROTOBUF).h
@@ -108,7 +108,7 @@ bpf-test: $(BPF_TESTS)
 
 # Fuzzers: each tests/fuzz/fuzz_*.c with its corpus in tests/fuzz/corpus/NAME. What a run finds new
 # stays in build/fuzz/corpus; `make fuzz-merge` adds what is worth keeping to the committed corpus.
-$(BUILD)/fuzz/user/%.o: user/%.c | $(SKELETON) $(PROTOBUF).h $(SYSCALL_NAMES)
+$(BUILD)/fuzz/user/%.o: user/%.c | $(SKELETONS) $(PROTOBUF).h $(SYSCALL_NAMES)
 	$(call quiet,FUZZ,$<)mkdir -p $(@D) && $(CLANG) $(ALL_CFLAGS) -O1 -fsanitize=fuzzer-no-link \
 		$(FUZZ_FLAGS) -MD -MP -c -o $@ $<
 
@@ -148,7 +148,7 @@ fuzz-merge: $(FUZZERS)
 C_FILES = $(sort $(wildcard bpf/*.[ch] include/*.h user/*.[ch] user/*/*.[ch] tests/*/*.[ch]))
 LINTED = $(filter user/%.c,$(C_FILES))
 
-lint: $(SKELETON) $(PROTOBUF).h
+lint: $(SKELETONS) $(PROTOBUF).h
 	$(call quiet,FORMAT,"$(words $(C_FILES)) files")clang-format --dry-run -Werror $(C_FILES)
 	$(call quiet,CPPCHECK,"$(words $(LINTED)) files")cppcheck --quiet --std=c11 --error-exitcode=1 \
 		--enable=warning,performance,portability --inline-suppr \

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Owns the BPF programs while they are loaded: which hooks they are on, the processes they look
- * at, and the way of their records up here. Leaves the records' meaning to recorder.h, and which
- * processes to targets.h.
+ * Owns the work with the BPF programs once they are loaded: the processes they look at, and the way
+ * of their records up here. Leaves loading to kernel_side.h, the records' meaning to recorder.h, and
+ * which processes to targets.h.
  */
 #ifndef PYEBPF_SESSION_H
 #define PYEBPF_SESSION_H
@@ -165,14 +165,5 @@ void session_count_losses(const struct session *session, uint64_t lost[LOSS_COUN
 
 /* Name of the hook at which waits are captured. */
 const char *session_wait_hook(const struct session *session);
-
-/*
- * Tries whether the programs can be loaded and attached with the hook of this name alone, for
- * `pyebpf check`. Returns 0 or -errno with the kernel's answer in *error.
- */
-int session_try_hook(const char *hook, struct error *error);
-
-/* Names of the hooks at which waits can be captured, best first; NULL behind the last. */
-const char *session_wait_hook_at(size_t index);
 
 #endif

@@ -17,7 +17,7 @@
 #include <unistd.h>
 
 #include "capture/rights.h"
-#include "capture/session.h"
+#include "capture/kernel_side.h"
 #include "commands/arguments.h"
 #include "python/interpreter.h"
 #include "target/process.h"
@@ -129,9 +129,9 @@ static bool hooks_print(void)
 	size_t at;
 	bool any = false;
 
-	for (at = 0; (hook = session_wait_hook_at(at)); at++) {
+	for (at = 0; (hook = kernel_side_hook_at(at)); at++) {
 		struct error error = {""};
-		int result = session_try_hook(hook, &error);
+		int result = kernel_side_try_hook(hook, &error);
 		bool good = !result;
 
 		if (good)
