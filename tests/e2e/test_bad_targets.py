@@ -39,6 +39,13 @@ RANDOM = ("churn", "offsets-random", "offsets-huge", "garbage")
 CONTROL = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f]")
 
 
+def memory_most(pid):
+    """What a process has had at most, in KiB. Not ru_maxrss, which counts from before the exec."""
+    with open("/proc/%d/status" % pid) as status:
+        found = re.search(r"VmHWM:\s+(\d+) kB", status.read())
+    return int(found.group(1)) if found else 0
+
+
 class Done:
     """pyebpf, run to its end: what it said, and what memory it took at most, in KiB."""
 
@@ -49,16 +56,16 @@ class Done:
                                        stdout=output, stderr=errors, **options)
             if meanwhile:
                 meanwhile(process)
-            end, done = time.monotonic() + seconds, 0
+            end, done, self.memory = time.monotonic() + seconds, 0, 0
             while not done and time.monotonic() < end:
-                done, status, usage = os.wait4(process.pid, os.WNOHANG)
+                self.memory = max(self.memory, memory_most(process.pid))
+                done, status, _ = os.wait4(process.pid, os.WNOHANG)
                 time.sleep(0.01)
             if not done:
                 process.kill()
                 os.wait4(process.pid, 0)
             assert done, "%s hung for %d s" % (arguments, seconds)
             process.returncode = self.returncode = os.waitstatus_to_exitcode(status)
-            self.memory = usage.ru_maxrss
             output.seek(0)
             errors.seek(0)
             self.stdout = output.read().decode("utf-8")  # strict: all that is said is UTF-8

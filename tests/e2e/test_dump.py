@@ -340,7 +340,7 @@ def test_bad_targets_are_refused_with_a_reason(python):
         assert "has ended" in refused("-p", sleep.pid)
     with harness.Workload(python.command("still.py")) as workload:
         waits = json.loads(workload.line())
-        assert "id of a thread" in refused("-p", waits["in_lock"]["tid"])
+        assert "is a thread of process" in refused("-p", waits["in_lock"]["tid"])
         workload.stop()
 
 

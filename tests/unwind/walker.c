@@ -76,6 +76,17 @@ int session_set_ranges(struct session *session, uint32_t pid, struct unwind_plac
 				    &space, sizeof(space), BPF_ANY);
 }
 
+int session_get_ranges(const struct session *session, uint32_t pid, struct unwind_place *place)
+{
+	struct address_space space;
+	int error = bpf_map__lookup_elem(session->programs->maps.address_spaces, &pid, sizeof(pid),
+					 &space, sizeof(space), 0);
+
+	if (!error)
+		*place = space.ranges;
+	return error;
+}
+
 static int programs_open(struct walker *walker, struct error *error)
 {
 	walker->session.programs = walk__open_and_load();
