@@ -31,6 +31,7 @@
 	LOSS(NATIVE_INVALID, "native_invalid", "native stacks cut: the frames do not ascend")      \
 	LOSS(WAIT_STACK, "wait_stack",                                                             \
 	     "waits without a stack: the thread moved while it was read")                          \
+	LOSS(MAPPING, "mapping", "mappings not seen, perhaps of a late interpreter")               \
 	LOSS(RECORD_INVALID, "record_invalid", "records not understood by the profiler")
 
 #define LOSS_ENUM(identifier, name, text) LOSS_##identifier,

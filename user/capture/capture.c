@@ -239,6 +239,7 @@ int capture_end(struct capture *capture, struct error *error)
 		return result;
 	targets_finish(capture->targets);
 	session_count_losses(capture->session, profile->facts.lost);
+	profile->facts.lost[LOSS_MAPPING] += mapping_events_lost(capture->mapping_events);
 	result = profile_string(profile, session_wait_hook(capture->session),
 				&profile->facts.wait_hook);
 	if (!result)
