@@ -222,6 +222,11 @@ static int rights_check(pid_t pid, pid_t door, struct error *error)
 
 	if (result == -ESRCH)
 		return error_set(error, -ESRCH, "process %d has ended", pid);
+	if ((result == -EACCES || result == -EPERM) && !geteuid())
+		return error_set(error, -EACCES,
+				 "the kernel refuses to read the memory of process %d: it has a "
+				 "capability that pyebpf lacks, or CAP_SYS_PTRACE is missing",
+				 pid);
 	if (result == -EACCES || result == -EPERM)
 		return error_set(error, -EACCES,
 				 "no right to read the memory of process %d: run as root, or grant "
