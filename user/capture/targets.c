@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <utlist.h>
 
 #include "capture/notices.h"
 #include "capture/unwinder.h"
@@ -18,6 +19,8 @@
 #define START_WAIT_MS 2000 /* for an interpreter that is being started */
 #define RETRY_MS      5    /* while an interpreter is being started */
 #define LATE_RETRY_MS 250  /* for a program that may load one later */
+#define NOTICED_MS    10   /* from the mapping of a Python to the event of an exec that maps it */
+#define SETTLE_MS     100 /* what is said of a process that has just begun may be wrong until then */
 #define ENTERED_MAX   256
 
 /* A program that followed processes have run, and that is an interpreter itself. */
@@ -29,9 +32,17 @@ struct known_program {
 	UT_hash_handle hh;
 };
 
+/* A process that is not known, or was passed over, and has mapped what may be a Python. */
+struct noticed {
+	pid_t pid;
+	int64_t due_ms;
+	struct noticed *prev, *next;
+};
+
 struct targets {
 	struct target_world world;
-	struct target *all; /* by PID */
+	struct noticed *noticed; /* the first is due first */
+	struct target *all;      /* by PID */
 	struct known_program *known;
 	uint32_t next_index;
 	int64_t retry_ms; /* the earliest of all targets'; 0: none */
@@ -52,12 +63,18 @@ static struct target *target_find(const struct targets *targets, pid_t pid)
 	return target;
 }
 
+/* Has targets_poll() do something at this time. */
+static void targets_wake(struct targets *targets, int64_t time_ms)
+{
+	if (!targets->retry_ms || time_ms < targets->retry_ms)
+		targets->retry_ms = time_ms;
+}
+
 /* Has the target looked at again at this time. */
 static void target_retry(struct targets *targets, struct target *target, int64_t time_ms)
 {
 	target->retry_ms = time_ms;
-	if (!targets->retry_ms || time_ms < targets->retry_ms)
-		targets->retry_ms = time_ms;
+	targets_wake(targets, time_ms);
 }
 
 /* Whether the process goes without saying if it has no Python. */
@@ -77,6 +94,15 @@ static bool target_is_left_out(const struct targets *targets, const struct targe
 static bool is_refusal(int error)
 {
 	return error == -ENOTSUP || error == -EPROTO || error == -EACCES;
+}
+
+/*
+ * Whether a process that has only just begun may be another case in a moment: what lies where its
+ * interpreter's data will be is something else until its file is mapped whole.
+ */
+static bool error_may_pass(int error)
+{
+	return error == -EAGAIN || error == -ENOTSUP || error == -EPROTO;
 }
 
 static void target_remove(struct targets *targets, struct target *target)
@@ -328,9 +354,14 @@ void targets_free(struct targets *targets)
 {
 	struct target *target, *next_target;
 	struct known_program *known, *next;
+	struct noticed *noticed, *next_noticed;
 
 	if (!targets)
 		return;
+	DL_FOREACH_SAFE(targets->noticed, noticed, next_noticed)
+	{
+		free(noticed);
+	}
 	HASH_ITER (hh, targets->all, target, next_target) {
 		HASH_DEL(targets->all, target);
 		target_release(target);
@@ -436,7 +467,7 @@ int targets_add(struct targets *targets, pid_t pid, enum target_mode mode, struc
 	if (!target)
 		return error_set(error, -ENOMEM, "no memory");
 	result = target_take(targets, target, mode);
-	if (result == -EAGAIN && mode_is_optional(mode))
+	if (mode_is_optional(mode) && error_may_pass(result))
 		result = target_await(targets, target);
 	if (!result) {
 		targets->unenrolled = targets->begun;
@@ -460,7 +491,30 @@ bool targets_follows(const struct targets *targets, pid_t pid)
 	return !session_get_process(targets->world.session, (uint32_t)pid, &known);
 }
 
+/*
+ * An exec maps the program before it is told of, so that whether a process is known is asked only
+ * some time after it mapped something.
+ */
 void targets_notice_python(struct targets *targets, pid_t pid)
+{
+	struct noticed *noticed;
+
+	DL_SEARCH_SCALAR(targets->noticed, noticed, pid, pid);
+	if (noticed)
+		return;
+	noticed = calloc(1, sizeof(*noticed));
+	if (!noticed) {
+		notices_add(targets->notices, pid, strerror(ENOMEM));
+		return;
+	}
+	noticed->pid = pid;
+	noticed->due_ms = clock_now_ms() + NOTICED_MS;
+	DL_APPEND(targets->noticed, noticed);
+	targets_wake(targets, noticed->due_ms);
+}
+
+/* Looks at a process that has mapped what may be a Python, whether it is known or not. */
+static void noticed_look(struct targets *targets, pid_t pid)
 {
 	struct target *target = target_find(targets, pid);
 	struct process_config known;
@@ -522,6 +576,17 @@ static void target_refuse(struct targets *targets, struct target *target)
 	target_remove(targets, target);
 }
 
+/* Whether it runs another program than the one looked at: of that an event is on its way. */
+static bool target_has_changed(const struct targets *targets, const struct target *target)
+{
+	struct process_config known;
+
+	return targets->begun &&
+	       !session_get_process(targets->world.session, (uint32_t)target->process.pid,
+				    &known) &&
+	       known.index && known.index != target->index;
+}
+
 /* The target has no Python by now: whether it is to be looked at again, and when. */
 static void target_wait(struct targets *targets, struct target *target, int error)
 {
@@ -529,6 +594,10 @@ static void target_wait(struct targets *targets, struct target *target, int erro
 	struct program_config pass = {.verdict = FOLLOW_PASS};
 	char path[64];
 
+	if (error_may_pass(error) && now < target->patient_ms - START_WAIT_MS + SETTLE_MS) {
+		target_retry(targets, target, now + RETRY_MS);
+		return;
+	}
 	if (mode_is_optional(target->mode) && is_refusal(error)) {
 		notices_add(targets->notices, target->process.pid, target->last.text);
 		target_refuse(targets, target);
@@ -537,6 +606,8 @@ static void target_wait(struct targets *targets, struct target *target, int erro
 	snprintf(path, sizeof(path), "/proc/%d/exe", (int)target->process.door);
 	if (mode_is_optional(target->mode) && error == -ENOEXEC &&
 	    programs_kind(targets->world.programs, path) == PROGRAM_OTHER) {
+		if (target_has_changed(targets, target))
+			return;
 		if (target->program.inode)
 			session_set_program(targets->world.session, &target->program, &pass);
 		target_refuse(targets, target);
@@ -555,7 +626,7 @@ static void target_look(struct targets *targets, struct target *target)
 		error = process_open(target->process.pid, &target->process, &target->last);
 	if (!error)
 		error = target_inspect(&targets->world, target, &interpreter, 0);
-	if (error == -ESRCH)
+	if (error == -ESRCH || target_has_changed(targets, target))
 		return;
 	if (error) {
 		target_wait(targets, target, error);
@@ -601,6 +672,17 @@ void targets_finish(struct targets *targets)
 	}
 }
 
+static void targets_look_at_noticed(struct targets *targets, int64_t now)
+{
+	struct noticed *noticed;
+
+	while ((noticed = targets->noticed) && noticed->due_ms <= now) {
+		DL_DELETE(targets->noticed, noticed);
+		noticed_look(targets, noticed->pid);
+		free(noticed);
+	}
+}
+
 /* Looks again at those whose time has come. */
 static void targets_look(struct targets *targets)
 {
@@ -609,6 +691,7 @@ static void targets_look(struct targets *targets)
 
 	if (!targets->retry_ms || targets->retry_ms > now)
 		return;
+	targets_look_at_noticed(targets, now);
 	HASH_ITER (hh, targets->all, target, next) {
 		if (target->retry_ms && target->retry_ms <= now)
 			target_look(targets, target);
@@ -616,8 +699,10 @@ static void targets_look(struct targets *targets)
 	targets->retry_ms = 0;
 	HASH_ITER (hh, targets->all, target, next) {
 		if (target->retry_ms)
-			target_retry(targets, target, target->retry_ms);
+			targets_wake(targets, target->retry_ms);
 	}
+	if (targets->noticed)
+		targets_wake(targets, targets->noticed->due_ms);
 }
 
 void targets_poll(struct targets *targets)

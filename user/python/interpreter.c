@@ -194,6 +194,12 @@ static int layout_of_old(const struct module *module, struct interpreter *found,
 	else if (!version_from_data(module, found->version, sizeof(found->version)))
 		return error_set(error, -EAGAIN, "%s has not said its version: it may be starting",
 				 module->text->path);
+	/* The dynamic linker maps a file's data after its text: what is there now may be other bytes. */
+	if (sscanf(found->version, "%u.%u", &major, &minor) == 2 &&
+	    PYTHON_VERSION(major, minor) >= PYTHON_VERSION_DEBUG_OFFSETS &&
+	    PYTHON_VERSION(major, minor) <= PYTHON_VERSION_NEWEST)
+		return error_set(error, -EAGAIN, "%s has not told its offsets: it may be starting",
+				 module->text->path);
 	if (sscanf(found->version, "%u.%u", &major, &minor) != 2 ||
 	    layout_from_table(PYTHON_VERSION(major, minor), &found->layout))
 		return version_refuse(found->version, module->text->path, error);
