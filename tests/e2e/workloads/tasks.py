@@ -9,7 +9,8 @@ import family
 
 BROKER = os.environ["BROKER"]
 app = celery.Celery("tasks", broker="filesystem://")
-app.conf.broker_transport_options = {"data_folder_in": BROKER, "data_folder_out": BROKER}
+app.conf.broker_transport_options = {"data_folder_in": BROKER, "data_folder_out": BROKER,
+                                      "control_folder": BROKER + "-control"}
 app.conf.task_ignore_result = True
 burned = 0.0
 
