@@ -16,8 +16,9 @@ def make(name, python, packages):
         shutil.rmtree(directory, ignore_errors=True)
         try:
             subprocess.run([python, "-m", "venv", directory], check=True)
-            subprocess.run([directory + "/bin/pip", "install", "--quiet",
-                            "--disable-pip-version-check", *packages], check=True, timeout=300)
+            if packages:
+                subprocess.run([directory + "/bin/pip", "install", "--quiet",
+                                "--disable-pip-version-check", *packages], check=True, timeout=300)
         except (OSError, subprocess.SubprocessError) as error:
             (pytest.fail if IN_CI else pytest.skip)("no virtual environment: %s" % error)
         open(directory + "/complete", "w").close()

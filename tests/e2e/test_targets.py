@@ -70,7 +70,8 @@ def test_longest(recording):
     for name in ALONE:
         longest = max(row["longest_s"] for row in rows(recording, name).values())
         timed = max(recording.truth["waits"][name])
-        assert timed - after_waits(recording, name) - 0.001 <= longest <= timed + 0.001, name
+        # The stopwatch also ran while the woken thread waited for a CPU, which is not of its wait.
+        assert timed - after_waits(recording, name) - 0.005 <= longest <= timed + 0.001, name
 
 
 def test_histogram(recording):
