@@ -55,19 +55,36 @@ static const struct optional_program optional_programs[] = {
 /* Which of the objects of struct kernel_side loads a program. */
 enum part { PART_EVENTS, PART_SAMPLERS, PART_CLOSING, PART_LOOKING };
 
-/* Those that are not of PART_EVENTS; the two parts take the verifier about as long. */
-static const struct {
+/* How a program is attached: by hand is later, or once per CPU; to targets are probes. */
+enum attachment { ATTACH_AT_ONCE, ATTACH_BY_HAND, ATTACH_TO_TARGETS };
+
+struct program_role {
 	const char *program;
 	enum part part;
-} program_parts[] = {
-	{"sample_cpu", PART_SAMPLERS},       {MESSAGE_PROGRAM, PART_SAMPLERS},
-	{"send_message", PART_SAMPLERS},     {"receive_message", PART_SAMPLERS},
-	{"grow_memory", PART_SAMPLERS},      {"free_code", PART_SAMPLERS},
-	{"begin_collection", PART_SAMPLERS}, {"end_collection", PART_SAMPLERS},
-	{"enter_collector", PART_SAMPLERS},  {"leave_collector", PART_SAMPLERS},
-	{"close_threads", PART_CLOSING},     {"look_at_threads", PART_LOOKING},
+	enum attachment attachment;
 };
-#define PROGRAM_PARTS (sizeof(program_parts) / sizeof(program_parts[0]))
+
+/*
+ * All others are of PART_EVENTS, and attached at once. PART_EVENTS and PART_SAMPLERS take the
+ * verifier about as long.
+ */
+static const struct program_role program_roles[] = {
+	{"enroll_threads", PART_EVENTS, ATTACH_BY_HAND},
+	{"name_address", PART_EVENTS, ATTACH_BY_HAND},
+	{"sample_cpu", PART_SAMPLERS, ATTACH_BY_HAND},
+	{MESSAGE_PROGRAM, PART_SAMPLERS, ATTACH_BY_HAND},
+	{"send_message", PART_SAMPLERS, ATTACH_AT_ONCE},
+	{"receive_message", PART_SAMPLERS, ATTACH_AT_ONCE},
+	{"grow_memory", PART_SAMPLERS, ATTACH_AT_ONCE},
+	{"free_code", PART_SAMPLERS, ATTACH_TO_TARGETS},
+	{"begin_collection", PART_SAMPLERS, ATTACH_TO_TARGETS},
+	{"end_collection", PART_SAMPLERS, ATTACH_TO_TARGETS},
+	{"enter_collector", PART_SAMPLERS, ATTACH_TO_TARGETS},
+	{"leave_collector", PART_SAMPLERS, ATTACH_TO_TARGETS},
+	{"close_threads", PART_CLOSING, ATTACH_BY_HAND},
+	{"look_at_threads", PART_LOOKING, ATTACH_BY_HAND},
+};
+#define PROGRAM_ROLES (sizeof(program_roles) / sizeof(program_roles[0]))
 
 /* The loading of one part, perhaps in a thread of its own. */
 struct loading {
@@ -111,14 +128,15 @@ static bool optional_wanted(const struct optional_program *program,
 	return false;
 }
 
-static enum part program_part(const char *name)
+static const struct program_role *program_role(const char *name)
 {
+	static const struct program_role other = {NULL, PART_EVENTS, ATTACH_AT_ONCE};
 	size_t i;
 
-	for (i = 0; i < PROGRAM_PARTS; i++)
-		if (!strcmp(name, program_parts[i].program))
-			return program_parts[i].part;
-	return PART_EVENTS;
+	for (i = 0; i < PROGRAM_ROLES; i++)
+		if (!strcmp(name, program_roles[i].program))
+			return &program_roles[i];
+	return &other;
 }
 
 /* Which of optional_programs are to be loaded with this part: a bit each. */
@@ -130,44 +148,26 @@ static uint32_t optional_find(const struct loading *loading)
 
 	for (i = 0; i < OPTIONAL_COUNT; i++) {
 		names[i] = optional_programs[i].tracepoint;
-		if (program_part(optional_programs[i].program) == loading->part &&
+		if (program_role(optional_programs[i].program)->part == loading->part &&
 		    optional_wanted(&optional_programs[i], loading->options))
 			wanted |= 1U << i;
 	}
 	return wanted ? wanted & tracepoints_find(names, OPTIONAL_COUNT) : 0;
 }
 
-/* Programs that run at instructions of the targets. */
-static bool program_is_probe(const char *name)
-{
-	return !strcmp(name, "free_code") || !strcmp(name, "begin_collection") ||
-	       !strcmp(name, "end_collection") || !strcmp(name, "enter_collector") ||
-	       !strcmp(name, "leave_collector");
-}
-
 static bool program_wanted(const char *name, const struct loading *loading, uint32_t optional)
 {
+	const struct program_role *role = program_role(name);
 	size_t i;
 
-	if (program_part(name) != loading->part)
-		return false;
-	if (loading->options->untouched && program_is_probe(name))
+	if (role->part != loading->part ||
+	    (loading->options->untouched && role->attachment == ATTACH_TO_TARGETS))
 		return false;
 	for (i = 0; i < OPTIONAL_COUNT; i++)
 		if (!strcmp(name, optional_programs[i].program))
 			return optional >> i & 1;
 	return strncmp(name, "return_", strlen("return_")) != 0 ||
 	       !strcmp(name, loading->hook->program);
-}
-
-/* Programs that are attached by hand, later or once per CPU or process. */
-static bool program_attached_later(const char *name)
-{
-	enum part part = program_part(name);
-
-	return program_is_probe(name) || !strcmp(name, "sample_cpu") ||
-	       !strcmp(name, MESSAGE_PROGRAM) || !strcmp(name, "enroll_threads") ||
-	       !strcmp(name, "name_address") || part == PART_CLOSING || part == PART_LOOKING;
 }
 
 static int programs_choose(struct pyebpf *object, const struct loading *loading)
@@ -183,7 +183,8 @@ static int programs_choose(struct pyebpf *object, const struct loading *loading)
 
 		if (error)
 			return error;
-		bpf_program__set_autoattach(program, !program_attached_later(name));
+		bpf_program__set_autoattach(program,
+					    program_role(name)->attachment == ATTACH_AT_ONCE);
 	}
 	return 0;
 }
