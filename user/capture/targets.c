@@ -10,7 +10,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <utlist.h>
 
 #include "capture/notices.h"
 #include "capture/unwinder.h"
@@ -36,7 +35,7 @@ struct known_program {
 struct noticed {
 	pid_t pid;
 	int64_t due_ms;
-	struct noticed *prev, *next;
+	UT_hash_handle hh;
 };
 
 struct targets {
@@ -49,7 +48,7 @@ struct targets {
 	bool begun;
 	bool host;                  /* every process of the host is in question */
 	bool endless;               /* processes can come after all have ended */
-	pid_t entered[ENTERED_MAX]; /* the cgroup, and were not looked at yet */
+	pid_t entered[ENTERED_MAX]; /* those that came into the cgroup, not looked at yet */
 	uint32_t entered_count;     /* more than fit: so many that each is to be looked for */
 	bool unenrolled;            /* processes were taken on whose threads are not recorded yet */
 	struct notices *notices;
@@ -167,6 +166,13 @@ static bool target_alive(const struct target *target)
 	return !kill(target->process.pid, 0) || errno == EPERM;
 }
 
+/* What the kernel side has under the target's PID, perhaps of another program. 0 or -errno. */
+static int target_known(const struct targets *targets, const struct target *target,
+			struct process_config *known)
+{
+	return session_get_process(targets->world.session, (uint32_t)target->process.pid, known);
+}
+
 /*
  * Has the kernel side know what is known of a target now. Not where it has taken the process on
  * itself meanwhile, or with another program: of that an event tells, which is on its way. Returns
@@ -174,14 +180,13 @@ static bool target_alive(const struct target *target)
  */
 static int target_tell(struct targets *targets, struct target *target)
 {
-	uint32_t pid = (uint32_t)target->process.pid;
 	struct process_config known;
 	bool is_known;
 	int result;
 
 	if (!targets->begun)
 		return 0;
-	is_known = !session_get_process(targets->world.session, pid, &known);
+	is_known = !target_known(targets, target, &known);
 	if (target->index >= PROCESS_INDEX_KERNEL && (!is_known || known.index != target->index))
 		return -ESRCH;
 	if (is_known && !(known.flags & PROCESS_PASSED_OVER) && known.index != target->index)
@@ -190,7 +195,8 @@ static int target_tell(struct targets *targets, struct target *target)
 		target->config.flags &= ~(uint32_t)PROCESS_FOLLOW;
 		target->config.flags |= known.flags & PROCESS_FOLLOW;
 	}
-	result = session_set_process(targets->world.session, pid, &target->config);
+	result = session_set_process(targets->world.session, (uint32_t)target->process.pid,
+				     &target->config);
 	if (result || target_alive(target))
 		return result;
 	target_forget(targets, target);
@@ -205,8 +211,7 @@ static void target_catch_up(struct targets *targets, struct target *target)
 {
 	struct process_config known;
 
-	if (target->python &&
-	    !session_get_process(targets->world.session, (uint32_t)target->process.pid, &known) &&
+	if (target->python && !target_known(targets, target, &known) &&
 	    known.index == target->index && !known.runtime)
 		target_tell(targets, target);
 }
@@ -358,8 +363,8 @@ void targets_free(struct targets *targets)
 
 	if (!targets)
 		return;
-	DL_FOREACH_SAFE(targets->noticed, noticed, next_noticed)
-	{
+	HASH_ITER (hh, targets->noticed, noticed, next_noticed) {
+		HASH_DEL(targets->noticed, noticed);
 		free(noticed);
 	}
 	HASH_ITER (hh, targets->all, target, next_target) {
@@ -499,7 +504,7 @@ void targets_notice_python(struct targets *targets, pid_t pid)
 {
 	struct noticed *noticed;
 
-	DL_SEARCH_SCALAR(targets->noticed, noticed, pid, pid);
+	HASH_FIND(hh, targets->noticed, &pid, sizeof(pid), noticed);
 	if (noticed)
 		return;
 	noticed = calloc(1, sizeof(*noticed));
@@ -509,7 +514,7 @@ void targets_notice_python(struct targets *targets, pid_t pid)
 	}
 	noticed->pid = pid;
 	noticed->due_ms = clock_now_ms() + NOTICED_MS;
-	DL_APPEND(targets->noticed, noticed);
+	HASH_ADD(hh, targets->noticed, pid, sizeof(noticed->pid), noticed);
 	targets_wake(targets, noticed->due_ms);
 }
 
@@ -581,10 +586,8 @@ static bool target_has_changed(const struct targets *targets, const struct targe
 {
 	struct process_config known;
 
-	return targets->begun &&
-	       !session_get_process(targets->world.session, (uint32_t)target->process.pid,
-				    &known) &&
-	       known.index && known.index != target->index;
+	return targets->begun && !target_known(targets, target, &known) && known.index &&
+	       known.index != target->index;
 }
 
 /* The target has no Python by now: whether it is to be looked at again, and when. */
@@ -677,7 +680,7 @@ static void targets_look_at_noticed(struct targets *targets, int64_t now)
 	struct noticed *noticed;
 
 	while ((noticed = targets->noticed) && noticed->due_ms <= now) {
-		DL_DELETE(targets->noticed, noticed);
+		HASH_DEL(targets->noticed, noticed);
 		noticed_look(targets, noticed->pid);
 		free(noticed);
 	}
