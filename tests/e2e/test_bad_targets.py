@@ -46,6 +46,12 @@ def memory_most(pid):
     return int(found.group(1)) if found else 0
 
 
+def await_recording(recorder, *seconds):
+    """Until it samples, or has ended."""
+    harness.wait_for(lambda: harness.samples(recorder.pid) or recorder.poll() is not None,
+                     "the recording", *seconds)
+
+
 class Done:
     """pyebpf, run to its end: what it said, and what memory it took at most, in KiB."""
 
@@ -128,8 +134,7 @@ def record_lies(program, liar, *late):
     path = harness.output_path("liars")
 
     def tell(recorder):
-        harness.wait_for(lambda: harness.samples(recorder.pid) or recorder.poll() is not None,
-                         "the recording", 60)
+        await_recording(recorder, 60)
         time.sleep(0.3)  # some samples of each before it lies
         for pid in pids.values():
             os.kill(pid, signal.SIGUSR1)
@@ -441,8 +446,7 @@ def test_pid_of_another(program, python, other_python, respawn, mapper, kind):
         await_mark(mark)
 
         def replace(recorder):
-            harness.wait_for(lambda: harness.samples(recorder.pid) or recorder.poll() is not None,
-                             "the recording")
+            await_recording(recorder)
             time.sleep(0.5)
             successors.replace()
 
@@ -471,8 +475,7 @@ def test_pid_of_another_on_the_host(program, python, other_python, respawn, mapp
         await_mark(mark)
 
         def replace(recorder):
-            harness.wait_for(lambda: harness.samples(recorder.pid) or recorder.poll() is not None,
-                             "the recording")
+            await_recording(recorder)
             time.sleep(0.5)
             successors.replace()
             time.sleep(0.3)
@@ -848,8 +851,7 @@ def test_damaged_interpreter(program, interpreter):
     path = harness.output_path("corrupt-" + interpreter.name)
     with harness.Workload(interpreter.command("corrupt.py")) as workload:
         def damage(recorder):
-            harness.wait_for(lambda: harness.samples(recorder.pid) or recorder.poll() is not None,
-                             "the recording")
+            await_recording(recorder)
             workload.process.send_signal(signal.SIGUSR1)
             assert workload.line(10) == "damaged\n"
 
