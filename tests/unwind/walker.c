@@ -11,21 +11,17 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "capture/session.h"
 #include "capture/unwinder.h"
+#include "config.h"
 #include "native/unwind_table.h"
+#include "record.h"
 #include "walk.skel.h"
 #include "walked.h"
 
 #define ROOM_BYTES (1 << 16)
 
-/* As far as the tables' maker knows one. */
-struct session {
-	struct walk *programs;
-};
-
 struct walker {
-	struct session session;
+	struct walk *programs;
 	struct bpf_link *link;
 	struct modules *modules;
 	struct unwinder *unwinder;
@@ -33,67 +29,13 @@ struct walker {
 	uint8_t bytes[ROOM_BYTES]; /* what was read last */
 };
 
-int session_write_blocks(int descriptor, uint32_t first, const struct unwind_block *blocks,
-			 uint32_t count)
-{
-	for (uint32_t i = 0; i < count; i++) {
-		uint32_t index = first + i;
-
-		if (bpf_map_update_elem(descriptor, &index, &blocks[i], BPF_ANY))
-			return -errno;
-	}
-	return 0;
-}
-
-int session_add_chunk(struct session *session, uint32_t number, const struct unwind_block *blocks,
-		      uint32_t count, int *descriptor)
-{
-	LIBBPF_OPTS(bpf_map_create_opts, options, .map_flags = BPF_F_INNER_MAP);
-	int chunk = bpf_map_create(BPF_MAP_TYPE_ARRAY, "unwind_chunk", sizeof(uint32_t),
-				   sizeof(*blocks), count, &options);
-	int error = chunk;
-
-	if (chunk < 0)
-		return error;
-	error = blocks ? session_write_blocks(chunk, 0, blocks, count) : 0;
-	if (!error)
-		error = bpf_map__update_elem(session->programs->maps.unwind_chunks, &number,
-					     sizeof(number), &chunk, sizeof(chunk), BPF_ANY);
-	if (error || !descriptor)
-		close(chunk);
-	else
-		*descriptor = chunk;
-	return error;
-}
-
-int session_set_ranges(struct session *session, uint32_t pid, struct unwind_place place,
-		       uint32_t count, uint64_t executable_pages)
-{
-	const struct address_space space = {
-		.ranges = place, .range_count = count, .executable_pages = executable_pages};
-
-	return bpf_map__update_elem(session->programs->maps.address_spaces, &pid, sizeof(pid),
-				    &space, sizeof(space), BPF_ANY);
-}
-
-int session_get_ranges(const struct session *session, uint32_t pid, struct unwind_place *place)
-{
-	struct address_space space;
-	int error = bpf_map__lookup_elem(session->programs->maps.address_spaces, &pid, sizeof(pid),
-					 &space, sizeof(space), 0);
-
-	if (!error)
-		*place = space.ranges;
-	return error;
-}
-
 static int programs_open(struct walker *walker, struct error *error)
 {
-	walker->session.programs = walk__open_and_load();
-	if (!walker->session.programs)
+	walker->programs = walk__open_and_load();
+	if (!walker->programs)
 		return error_set(error, -errno, "the kernel refuses the program: %s",
 				 strerror(errno));
-	walker->link = bpf_program__attach_iter(walker->session.programs->progs.walk_stopped, NULL);
+	walker->link = bpf_program__attach_iter(walker->programs->progs.walk_stopped, NULL);
 	if (!walker->link)
 		return error_set(error, -errno, "cannot go through the threads: %s",
 				 strerror(errno));
@@ -103,14 +45,18 @@ static int programs_open(struct walker *walker, struct error *error)
 int walker_open(struct walker **walker, struct error *error)
 {
 	struct walker *opened = calloc(1, sizeof(*opened));
+	struct unwind_maps maps;
 	int result;
 
 	if (!opened)
 		return error_set(error, -ENOMEM, "no memory");
 	result = programs_open(opened, error);
 	if (!result) {
+		maps = (struct unwind_maps){.chunks = opened->programs->maps.unwind_chunks,
+					    .address_spaces =
+						    opened->programs->maps.address_spaces};
 		opened->modules = modules_new();
-		opened->unwinder = unwinder_new(&opened->session, opened->modules);
+		opened->unwinder = unwinder_new(&maps, opened->modules);
 		if (!opened->modules || !opened->unwinder)
 			result = error_set(error, -ENOMEM, "no memory");
 	}
@@ -129,13 +75,13 @@ void walker_close(struct walker *walker)
 	modules_free(walker->modules);
 	process_close(&walker->process);
 	bpf_link__destroy(walker->link);
-	walk__destroy(walker->session.programs);
+	walk__destroy(walker->programs);
 	free(walker);
 }
 
 int walker_set_process(struct walker *walker, pid_t pid)
 {
-	const struct bpf_map *processes = walker->session.programs->maps.processes;
+	const struct bpf_map *processes = walker->programs->maps.processes;
 	struct process_config config = {.index = 1};
 	uint32_t key = (uint32_t)walker->process.pid;
 	struct error ignored;
@@ -151,7 +97,7 @@ int walker_set_process(struct walker *walker, pid_t pid)
 	if (error)
 		return error;
 	key = (uint32_t)pid;
-	walker->session.programs->bss->subject_pid = key;
+	walker->programs->bss->subject_pid = key;
 	error = bpf_map__update_elem(processes, &key, sizeof(key), &config, sizeof(config),
 				     BPF_ANY);
 	return error ? error : unwinder_add(walker->unwinder, &walker->process);
@@ -221,7 +167,7 @@ int walker_take(struct walker *walker, pid_t tid, struct stack *stacks, size_t r
 {
 	int iterator, taken;
 
-	walker->session.programs->bss->subject_tid = (uint32_t)tid;
+	walker->programs->bss->subject_tid = (uint32_t)tid;
 	iterator = bpf_iter_create(bpf_link__fd(walker->link));
 	if (iterator < 0)
 		return iterator;

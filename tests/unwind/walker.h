@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Owns the product's side of the comparison: its tables, given to its walk over native frames in
- * the kernel. It stands in for user/capture/session.h as far as user/capture/unwinder.h needs that:
- * the tables go to the comparison's own program, walk.bpf.c.
+ * the kernel: the tables go to the maps of the comparison's own program, walk.bpf.c.
  */
 #ifndef PYEBPF_TESTS_WALKER_H
 #define PYEBPF_TESTS_WALKER_H

@@ -29,11 +29,13 @@ static void descriptors_allow(void)
 
 static int native_open(struct capture *capture, bool lines)
 {
+	const struct unwind_maps maps = session_unwind_maps(capture->session);
+
 	descriptors_allow();
 	capture->modules = modules_new();
 	if (!capture->modules)
 		return -ENOMEM;
-	capture->unwinder = unwinder_new(capture->session, capture->modules);
+	capture->unwinder = unwinder_new(&maps, capture->modules);
 	if (!capture->unwinder)
 		return -ENOMEM;
 	return recorder_use_native(capture->recorder, capture->modules, capture->unwinder, lines);

@@ -8,24 +8,16 @@
 #include <linux/perf_event.h>
 #include <stdlib.h>
 #include <string.h>
-#include <uthash.h>
 #include <unistd.h>
 
 #include "python/image.h"
 
 #define RING_PAGES 16 /* per CPU; an event takes about 100 bytes */
 
-/* However often a process maps files meanwhile, it is told of once. */
-struct mapped_process {
-	pid_t pid;
-	UT_hash_handle hh;
-};
-
 struct mapping_events {
 	struct perf_buffer *rings;
 	int map; /* libbpf keeps the rings' descriptors in one */
 	uint64_t lost;
-	struct mapped_process *mapped; /* since they were told last */
 	python_mapped_handler *handler;
 	void *context;
 };
@@ -46,36 +38,6 @@ struct lost_event {
 	uint64_t lost;
 };
 
-/* Without memory for it, the process is not told of: as if the event were lost. */
-static void process_note(struct mapping_events *events, pid_t pid)
-{
-	struct mapped_process *process;
-
-	HASH_FIND(hh, events->mapped, &pid, sizeof(pid), process);
-	if (process)
-		return;
-	process = calloc(1, sizeof(*process));
-	if (!process) {
-		events->lost++;
-		return;
-	}
-	process->pid = pid;
-	HASH_ADD(hh, events->mapped, pid, sizeof(process->pid), process);
-}
-
-/* Hands those that are noted to the handler, if there is one, and forgets them. */
-static void processes_tell(struct mapping_events *events, python_mapped_handler *handler)
-{
-	struct mapped_process *process, *next;
-
-	HASH_ITER (hh, events->mapped, process, next) {
-		HASH_DEL(events->mapped, process);
-		if (handler)
-			handler(events->context, process->pid);
-		free(process);
-	}
-}
-
 static enum bpf_perf_event_ret event_handle(void *context, int cpu,
 					    struct perf_event_header *header)
 {
@@ -90,7 +52,7 @@ static enum bpf_perf_event_ret event_handle(void *context, int cpu,
 		return LIBBPF_PERF_EVENT_CONT;
 	if (memchr(mapping->name, '\0', header->size - sizeof(*mapping)) &&
 	    image_is_named(mapping->name))
-		process_note(events, (pid_t)mapping->pid);
+		events->handler(events->context, (pid_t)mapping->pid);
 	return LIBBPF_PERF_EVENT_CONT;
 }
 
@@ -133,7 +95,6 @@ void mapping_events_free(struct mapping_events *events)
 	if (!events)
 		return;
 	perf_buffer__free(events->rings);
-	processes_tell(events, NULL);
 	if (events->map >= 0)
 		close(events->map);
 	free(events);
@@ -141,10 +102,8 @@ void mapping_events_free(struct mapping_events *events)
 
 void mapping_events_consume(struct mapping_events *events)
 {
-	if (!events)
-		return;
-	perf_buffer__consume(events->rings);
-	processes_tell(events, events->handler);
+	if (events)
+		perf_buffer__consume(events->rings);
 }
 
 int mapping_events_descriptor(const struct mapping_events *events)

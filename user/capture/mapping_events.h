@@ -11,7 +11,7 @@
 
 struct mapping_events;
 
-/* A process has mapped a file whose name speaks of Python (image_is_named()). */
+/* A process has mapped a file whose name speaks of Python (image_is_named()); once for each mapping. */
 typedef void python_mapped_handler(void *context, pid_t pid);
 
 /*

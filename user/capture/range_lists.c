@@ -28,7 +28,7 @@ struct room_queue {
 };
 
 struct range_lists {
-	struct session *session;
+	const struct unwind_maps *maps;
 	uint32_t *chunk_count;
 	int *descriptors; /* by chunk number; 0: not one of lists */
 	uint32_t descriptor_count;
@@ -38,13 +38,13 @@ struct range_lists {
 	struct room_queue queues[CLASS_COUNT];
 };
 
-struct range_lists *range_lists_new(struct session *session, uint32_t *chunk_count)
+struct range_lists *range_lists_new(const struct unwind_maps *maps, uint32_t *chunk_count)
 {
 	struct range_lists *lists = calloc(1, sizeof(*lists));
 
 	if (!lists)
 		return NULL;
-	lists->session = session;
+	lists->maps = maps;
 	lists->chunk_count = chunk_count;
 	return lists;
 }
@@ -93,7 +93,7 @@ static int chunk_add(struct range_lists *lists)
 		blocks = CHUNK_BLOCKS_MAX;
 	if (number >= UNWIND_CHUNKS_MAX)
 		return -E2BIG;
-	error = session_add_chunk(lists->session, number, NULL, blocks, &descriptor);
+	error = unwind_maps_add_chunk(lists->maps, number, NULL, blocks, &descriptor);
 	if (error)
 		return error;
 	error = descriptor_keep(lists, number, descriptor);
@@ -168,8 +168,8 @@ int range_lists_take(struct range_lists *lists, const struct unwind_range *range
 	memcpy(blocks, ranges, count * sizeof(*ranges));
 	error = room_take(lists, size_class, &taken.place);
 	if (!error) {
-		error = session_write_blocks(lists->descriptors[taken.place.chunk],
-					     taken.place.block, blocks, 1U << size_class);
+		error = unwind_maps_write_blocks(lists->descriptors[taken.place.chunk],
+						 taken.place.block, blocks, 1U << size_class);
 		if (error)
 			range_lists_give(lists, &taken);
 		else

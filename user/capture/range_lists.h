@@ -8,7 +8,7 @@
 
 #include <stdint.h>
 
-#include "capture/session.h"
+#include "capture/unwind_maps.h"
 
 struct range_lists;
 
@@ -19,7 +19,7 @@ struct range_list {
 };
 
 /* `chunk_count` is how many chunks there are, of others too, and is counted on. NULL: no memory. */
-struct range_lists *range_lists_new(struct session *session, uint32_t *chunk_count);
+struct range_lists *range_lists_new(const struct unwind_maps *maps, uint32_t *chunk_count);
 void range_lists_free(struct range_lists *lists);
 
 /* Writes a list of up to UNWIND_RANGES_MAX into room of its own. 0, -E2BIG, -ENOMEM or -errno. */

@@ -205,70 +205,6 @@ int session_end_gc(const struct session *session, uint32_t pid, struct collectio
 					       sizeof(pid), counts, sizeof(*counts), 0);
 }
 
-int session_write_blocks(int descriptor, uint32_t first, const struct unwind_block *blocks,
-			 uint32_t count)
-{
-	uint32_t *indices = calloc(count ? count : 1, sizeof(*indices));
-	uint32_t done = count, i;
-	int error = 0;
-
-	if (!indices)
-		return -ENOMEM;
-	for (i = 0; i < count; i++)
-		indices[i] = first + i;
-	if (count && bpf_map_update_batch(descriptor, indices, blocks, &done, NULL))
-		error = -errno;
-	free(indices);
-	return error;
-}
-
-int session_add_chunk(struct session *session, uint32_t number, const struct unwind_block *blocks,
-		      uint32_t count, int *descriptor)
-{
-	const struct bpf_map_create_opts options = {.sz = sizeof(options),
-						    .map_flags = BPF_F_INNER_MAP};
-	int chunk = bpf_map_create(BPF_MAP_TYPE_ARRAY, "unwind_chunk", sizeof(uint32_t),
-				   sizeof(*blocks), count, &options);
-	int error;
-
-	if (chunk < 0)
-		return chunk;
-	error = blocks ? session_write_blocks(chunk, 0, blocks, count) : 0;
-	if (!error)
-		error = bpf_map__update_elem(session->side.maps->maps.unwind_chunks, &number,
-					     sizeof(number), &chunk, sizeof(chunk), BPF_ANY);
-	if (error || !descriptor)
-		close(chunk);
-	else
-		*descriptor = chunk;
-	return error;
-}
-
-int session_set_ranges(struct session *session, uint32_t pid, struct unwind_place place,
-		       uint32_t count, uint64_t executable_pages)
-{
-	const struct bpf_map *map = session->side.maps->maps.address_spaces;
-	struct address_space space = {0};
-
-	if (bpf_map__lookup_elem(map, &pid, sizeof(pid), &space, sizeof(space), 0))
-		memset(&space, 0, sizeof(space));
-	space.ranges = place;
-	space.range_count = count;
-	space.executable_pages = executable_pages;
-	return bpf_map__update_elem(map, &pid, sizeof(pid), &space, sizeof(space), BPF_ANY);
-}
-
-int session_get_ranges(const struct session *session, uint32_t pid, struct unwind_place *place)
-{
-	struct address_space space;
-	int error = bpf_map__lookup_elem(session->side.maps->maps.address_spaces, &pid, sizeof(pid),
-					 &space, sizeof(space), 0);
-
-	if (!error)
-		*place = space.ranges;
-	return error;
-}
-
 /* Runs an iterator over all threads, and hands what it writes, thread records, to the handler. */
 static int iterator_run(struct session *session, struct bpf_program *program)
 {
@@ -372,6 +308,12 @@ int session_look(struct session *session)
 
 	session_consume(session);
 	return error;
+}
+
+struct unwind_maps session_unwind_maps(const struct session *session)
+{
+	return (struct unwind_maps){.chunks = session->side.maps->maps.unwind_chunks,
+				    .address_spaces = session->side.maps->maps.address_spaces};
 }
 
 int session_consume(struct session *session)

@@ -12,11 +12,11 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "capture/unwind_maps.h"
 #include "config.h"
 #include "error.h"
 #include "loss.h"
 #include "record.h"
-#include "unwind.h"
 
 #define PROCESSES_FEW  1024
 #define PROCESSES_MANY 16384
@@ -94,29 +94,8 @@ int session_begin_gc(struct session *session, uint32_t pid);
 /* Reads what was counted of such a process, and ends it. Returns 0 or -errno. */
 int session_end_gc(const struct session *session, uint32_t pid, struct collections *counts);
 
-/*
- * Makes a chunk of blocks (include/unwind.h) and makes it known under `number`, which waits for the
- * kernel to forget what it had under that number: milliseconds. With `descriptor` it stays open,
- * for session_write_blocks() and to be close()d by the caller; NULL: it is not written again.
- * Returns 0 or -errno.
- */
-int session_add_chunk(struct session *session, uint32_t number, const struct unwind_block *blocks,
-		      uint32_t count, int *descriptor);
-
-/* Overwrites blocks of a chunk. Returns 0 or -errno. */
-int session_write_blocks(int descriptor, uint32_t first, const struct unwind_block *blocks,
-			 uint32_t count);
-
-/*
- * Says where a process' ranges are, and how many pages of them the kernel counts as executable: a
- * RECORD_MAPPINGS follows once it counts others. Its native stacks are walked from the first call
- * on. Returns 0, -E2BIG or -errno.
- */
-int session_set_ranges(struct session *session, uint32_t pid, struct unwind_place place,
-		       uint32_t count, uint64_t executable_pages);
-
-/* Reads where the kernel side has a process' ranges. Returns 0 or -errno. */
-int session_get_ranges(const struct session *session, uint32_t pid, struct unwind_place *place);
+/* The maps of unwind tables, valid as long as the session. */
+struct unwind_maps session_unwind_maps(const struct session *session);
 
 /* Begins the ledgers of all threads there are in known processes that have none yet. */
 int session_enroll(struct session *session, struct error *error);

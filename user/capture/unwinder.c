@@ -33,7 +33,7 @@ struct space {
 };
 
 struct unwinder {
-	struct session *session;
+	struct unwind_maps maps;
 	struct modules *modules;
 	struct range_lists *lists;
 	struct space *spaces;
@@ -43,15 +43,15 @@ struct unwinder {
 	struct unwinder_costs costs;
 };
 
-struct unwinder *unwinder_new(struct session *session, struct modules *modules)
+struct unwinder *unwinder_new(const struct unwind_maps *maps, struct modules *modules)
 {
 	struct unwinder *unwinder = calloc(1, sizeof(*unwinder));
 
 	if (!unwinder)
 		return NULL;
-	unwinder->session = session;
+	unwinder->maps = *maps;
 	unwinder->modules = modules;
-	unwinder->lists = range_lists_new(session, &unwinder->chunk_count);
+	unwinder->lists = range_lists_new(&unwinder->maps, &unwinder->chunk_count);
 	if (unwinder->lists)
 		return unwinder;
 	free(unwinder);
@@ -117,7 +117,7 @@ static bool list_is_used(const struct unwinder *unwinder, pid_t pid, const struc
 {
 	struct unwind_place place;
 
-	return list && !session_get_ranges(unwinder->session, (uint32_t)pid, &place) &&
+	return list && !unwind_maps_get_ranges(&unwinder->maps, (uint32_t)pid, &place) &&
 	       place.chunk == list->list.place.chunk && place.block == list->list.place.block;
 }
 
@@ -266,8 +266,8 @@ static int space_publish(struct unwinder *unwinder, struct space *space)
 		free(list);
 		return error;
 	}
-	error = session_set_ranges(unwinder->session, (uint32_t)space->pid, list->list.place,
-				   space->range_count, space->executable_pages);
+	error = unwind_maps_set_ranges(&unwinder->maps, (uint32_t)space->pid, list->list.place,
+				       space->range_count, space->executable_pages);
 	list_release(unwinder, error ? list : space->list);
 	if (!error)
 		space->list = list;
@@ -362,7 +362,7 @@ static int batch_publish(struct unwinder *unwinder, const struct batch *batch)
 		return 0;
 	if (number >= UNWIND_CHUNKS_MAX)
 		return -E2BIG;
-	error = session_add_chunk(unwinder->session, number, batch->blocks, batch->count, NULL);
+	error = unwind_maps_add_chunk(&unwinder->maps, number, batch->blocks, batch->count, NULL);
 	if (error)
 		return error;
 	unwinder->chunk_count = number;

@@ -12,14 +12,14 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#include "capture/session.h"
+#include "capture/unwind_maps.h"
 #include "native/modules.h"
 #include "target/process.h"
 
 struct unwinder;
 
-/* Session and modules must outlive it. NULL: no memory. */
-struct unwinder *unwinder_new(struct session *session, struct modules *modules);
+/* What *maps names and the modules must outlive it. NULL: no memory. */
+struct unwinder *unwinder_new(const struct unwind_maps *maps, struct modules *modules);
 void unwinder_free(struct unwinder *unwinder);
 
 /* Takes a process on; *process is copied, but must not be closed before. 0 or -ENOMEM. */
