@@ -3,7 +3,6 @@
 #include "capture/recorder.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,18 +11,15 @@
 
 #include "capture/code_loops.h"
 #include "capture/codes.h"
-#include "capture/file_path.h"
+#include "capture/labels.h"
 #include "capture/message_totals.h"
 #include "capture/native_names.h"
 #include "capture/repeats.h"
 #include "capture/stack.h"
 #include "capture/syscalls.h"
-#include "capture/target_name.h"
 #include "clock.h"
 #include "profile/estimate.h"
-#include "profile/library.h"
 #include "profile/table.h"
-#include "python/text.h"
 #include "target/listeners.h"
 
 struct process_number {
@@ -45,7 +41,7 @@ struct recorder {
 	struct stack_maker stacks;
 	struct repeats *repeats;
 	struct code_loops *loops;
-	struct listeners *listeners;
+	struct labels labels;
 	struct process_number *numbers;
 	recorder_event *event;
 	void *event_context;
@@ -72,14 +68,15 @@ struct recorder *recorder_new(struct profile *profile)
 		return NULL;
 	recorder->profile = profile;
 	recorder->estimates = estimates_new(profile);
-	recorder->stacks.profile = profile;
+	recorder->stacks.profile = recorder->labels.profile = profile;
 	recorder->stacks.codes = codes_new(profile, profile->facts.lost);
+	recorder->labels.codes = recorder->stacks.codes;
 	recorder->stacks.kernel = kernel_stacks_new(profile);
-	recorder->listeners = listeners_new();
+	recorder->labels.listeners = listeners_new();
 	recorder->repeats = repeats_new(profile);
 	recorder->loops = code_loops_new();
 	if (recorder->repeats && recorder->loops && recorder->stacks.codes && recorder->estimates &&
-	    recorder->stacks.kernel && recorder->listeners)
+	    recorder->stacks.kernel && recorder->labels.listeners)
 		return recorder;
 	recorder_free(recorder);
 	return NULL;
@@ -101,7 +98,7 @@ void recorder_free(struct recorder *recorder)
 	repeats_free(recorder->repeats);
 	code_loops_free(recorder->loops);
 	estimates_free(recorder->estimates);
-	listeners_free(recorder->listeners);
+	listeners_free(recorder->labels.listeners);
 	free(recorder->left_out);
 	free(recorder->first_threads);
 	free(recorder);
@@ -232,47 +229,6 @@ static const struct stack_interpreter *interpreter_find(struct recorder *recorde
 	return &number->interpreter;
 }
 
-/* A thread's name, as far as the kernel keeps it, as a string of the profile. */
-static int thread_name(struct profile *profile, const char comm[COMM_SIZE], uint32_t *id)
-{
-	char *text;
-	int error = text_from_bytes(comm, strnlen(comm, COMM_SIZE), &text);
-
-	if (error)
-		return error;
-	error = profile_string(profile, text, id);
-	free(text);
-	return error;
-}
-
-static bool target_is_server(struct recorder *recorder, const struct sample_record *sample)
-{
-	const struct wait_target *target = &sample->target;
-
-	return (target->kind == TARGET_INET || target->kind == TARGET_INET6) &&
-	       listeners_hold(recorder->listeners, sample->head.pid, target->local_port);
-}
-
-/* What a sample's thread waited for, or exchanged messages with; id 0: not known. */
-static int target_label(struct recorder *recorder, const struct sample_record *sample,
-			uint32_t *label)
-{
-	char name[TARGET_NAME_SIZE], path[PROCESS_PATH_SIZE], *text;
-	int error;
-
-	if (!file_path_find(sample, path, sizeof(path))) {
-		error = text_from_bytes(path, strlen(path), &text);
-		if (error)
-			return error;
-		error = profile_string(recorder->profile, text, label);
-		free(text);
-		return error;
-	}
-	if (!target_name(&sample->target, target_is_server(recorder, sample), name))
-		return 0;
-	return profile_string(recorder->profile, name, label);
-}
-
 static int sample_labels(struct recorder *recorder, const struct sample_record *sample,
 			 struct process_number *number, struct profile_key *key)
 {
@@ -283,10 +239,10 @@ static int sample_labels(struct recorder *recorder, const struct sample_record *
 	key->tid = sample->tid;
 	key->state = sample->state;
 	key->process = number->process;
-	error = thread_name(recorder->profile, sample->comm, &key->thread);
+	error = label_thread(recorder->profile, sample->comm, &key->thread);
 	if (!error && call && sample->state != STATE_RUNNING)
 		error = profile_string(recorder->profile, call, &key->syscall);
-	return error ? error : target_label(recorder, sample, &key->target);
+	return error ? error : label_target(&recorder->labels, sample, &key->target);
 }
 
 /* 1 << length is above the wait's nanoseconds, 1 << (length - 1) is not. */
@@ -322,105 +278,24 @@ static int wait_add(struct recorder *recorder, struct profile_key *key, uint64_t
 				     counts && length ? (double)ns / length : 0);
 }
 
-static int frame_function(struct recorder *recorder, const struct sample_record *sample,
-			  const struct python_frame *frame,
-			  const struct profile_function **function)
-{
-	const struct profile *profile = recorder->profile;
-	uint32_t location;
-	int error = codes_locate(recorder->stacks.codes, sample->head.process, frame, &location);
-
-	if (!error)
-		*function = &profile->functions[profile->locations[location].function];
-	return error;
-}
-
-/* A frame as labels have it: `function (file:first line)`; id 0: not known. */
-static int frame_label(struct recorder *recorder, const struct sample_record *sample,
-		       const struct python_frame *frame, uint32_t *label)
-{
-	const struct profile *profile = recorder->profile;
-	const struct profile_function *function;
-	char *text;
-	int error;
-
-	*label = 0;
-	if (!frame->code)
-		return 0;
-	error = frame_function(recorder, sample, frame, &function);
-	if (error)
-		return error;
-	if (asprintf(&text, "%s (%s:%" PRId32 ")", profile->strings[function->name],
-		     profile->strings[function->filename], function->start_line) < 0)
-		return -ENOMEM;
-	error = profile_string(recorder->profile, text, label);
-	free(text);
-	return error;
-}
-
 /* A wait for the GIL, one half for who held it when it began, one for who did when it ended. */
 static int gil_wait_add(struct recorder *recorder, const struct sample_record *sample,
 			struct profile_key *key)
 {
 	uint64_t half = sample->ns / 2, length = sample->length_ns / 2;
 	bool counts = !sample->continued;
-	int error = frame_label(recorder, sample, &sample->holder[0], &key->gil_holder);
+	int error = label_frame(&recorder->labels, sample, &sample->holder[0], &key->gil_holder);
 
 	if (!error)
 		error = wait_add(recorder, key, sample->ns - half, sample->length_ns - length,
 				 sample->length_ns, counts);
 	if (!error)
-		error = frame_label(recorder, sample, &sample->holder[1], &key->gil_holder);
+		error = label_frame(&recorder->labels, sample, &sample->holder[1],
+				    &key->gil_holder);
 	if (!error)
 		error = wait_add(recorder, key, half, length, sample->length_ns, false);
 	key->gil_holder = 0;
 	return error;
-}
-
-/*
- * The waker's function: the innermost one that is not a library's, for it is threading's and
- * queue's functions that all wake by; else the innermost one.
- */
-static int waker_frame_choose(struct recorder *recorder, const struct sample_record *sample,
-			      const struct python_frame **frame)
-{
-	const struct python_frame *frames = sample->waker.frames;
-	const struct profile_function *function;
-	uint32_t at;
-	int error;
-
-	*frame = frames;
-	for (at = 0; at < WAKER_FRAMES_MAX && frames[at].code; at++) {
-		error = frame_function(recorder, sample, &frames[at], &function);
-		if (error)
-			return error;
-		if (!file_is_library(recorder->profile->strings[function->filename])) {
-			*frame = &frames[at];
-			return 0;
-		}
-	}
-	return 0;
-}
-
-/* Who ended a wait: a Python function of the process, else a thread by its name and process. */
-static int waker_label(struct recorder *recorder, const struct sample_record *sample,
-		       uint32_t *label)
-{
-	const struct thread_waker *waker = &sample->waker;
-	const struct python_frame *frame;
-	char text[COMM_SIZE + 32];
-	int error;
-
-	*label = 0;
-	if (!waker->tid)
-		return 0;
-	error = waker_frame_choose(recorder, sample, &frame);
-	if (error || frame->code)
-		return error ? error : frame_label(recorder, sample, frame, label);
-	snprintf(text, sizeof(text), "%.*s (%s %" PRIu32 ")", COMM_SIZE, waker->comm,
-		 waker->pid == sample->head.pid ? "thread" : "process",
-		 waker->pid == sample->head.pid ? waker->tid : waker->pid);
-	return profile_string(recorder->profile, text, label);
 }
 
 static int runqueue_add(struct recorder *recorder, const struct sample_record *sample,
@@ -433,7 +308,7 @@ static int runqueue_add(struct recorder *recorder, const struct sample_record *s
 	key->target = 0;
 	key->waker = 0;
 	if (*sample->ran)
-		error = thread_name(recorder->profile, sample->ran, &key->target);
+		error = label_thread(recorder->profile, sample->ran, &key->target);
 	if (error)
 		return error;
 	return wait_add(recorder, key, sample->runqueue_ns, sample->runqueue_length_ns,
@@ -499,7 +374,7 @@ static int sample_add(struct recorder *recorder, const struct sample_record *sam
 		return error;
 	recorder->profile->facts.captured++;
 	if (recorder->watch_sample) {
-		error = frame_label(recorder, sample, &sample->holder[1], &key.gil_holder);
+		error = label_frame(&recorder->labels, sample, &sample->holder[1], &key.gil_holder);
 		if (error || recorder->watch_sample(recorder->watch_context, sample, &key))
 			return error;
 		key.gil_holder = 0;
@@ -511,7 +386,7 @@ static int sample_add(struct recorder *recorder, const struct sample_record *sam
 		return event_add(recorder, sample, &key);
 	if (sample->state == STATE_RUNNING)
 		return estimates_add_sampled(recorder->estimates, &key, sample->ns, 0);
-	error = waker_label(recorder, sample, &key.waker);
+	error = label_waker(&recorder->labels, sample, &key.waker);
 	if (error)
 		return error;
 	if (sample->ns && sample->state == STATE_GIL)
@@ -599,7 +474,7 @@ static int thread_handle(struct recorder *recorder, const struct thread_record *
 		return 0;
 	}
 	thread.process = number->process;
-	error = thread_name(recorder->profile, record->comm, &thread.name);
+	error = label_thread(recorder->profile, record->comm, &thread.name);
 	if (error)
 		return error;
 	thread.tid = record->tid;

@@ -3,6 +3,7 @@
 #include "capture/target.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -336,4 +337,27 @@ void target_release(struct target *target)
 	free(target->command);
 	target->command = NULL;
 	process_close(&target->process);
+}
+
+bool target_mode_is_optional(enum target_mode mode)
+{
+	return mode == TARGET_ONLY_PYTHON || mode == TARGET_MAY_BE_FOLLOWED;
+}
+
+/* One of which only events have told so far has not been opened. */
+bool target_alive(const struct target *target)
+{
+	if (target->process.start_ticks)
+		return process_alive(&target->process);
+	return !kill(target->process.pid, 0) || errno == EPERM;
+}
+
+bool target_error_is_refusal(int error)
+{
+	return error == -ENOTSUP || error == -EPROTO || error == -EACCES;
+}
+
+bool target_error_may_pass(int error)
+{
+	return error == -EAGAIN || error == -ENOTSUP || error == -EPROTO;
 }

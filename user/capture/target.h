@@ -29,6 +29,18 @@ enum target_mode {
 	TARGET_MAY_BE_FOLLOWED    /* the same, but its children are looked at */
 };
 
+/* Whether the process goes without saying if it has no Python. */
+bool target_mode_is_optional(enum target_mode mode);
+
+/* Whether an error is of a Python that cannot be recorded, now or later. */
+bool target_error_is_refusal(int error);
+
+/*
+ * Whether a process that has only just begun may be another case in a moment: what lies where its
+ * interpreter's data will be is something else until its file is mapped whole.
+ */
+bool target_error_may_pass(int error);
+
 /* What targets are told to; each may be NULL where it says so. */
 struct target_world {
 	struct profile *profile;
@@ -53,7 +65,7 @@ struct target {
 	struct process_config config; /* as the kernel side has it, or is to get it */
 	struct program_key program;   /* of a followed one: of the exec that it is known from */
 	int64_t retry_ms;             /* CLOCK_MONOTONIC at which to look again; 0: no need */
-	int64_t patient_ms;           /* until when to look often */
+	int64_t begun_ms;             /* at which it was first seen to run its program; 0: before */
 	char *command;                /* as the kernel gave it; NULL: to be read from /proc */
 	uint64_t cgroup;              /* id (v2) as the kernel gave it; 0: to be read from /proc */
 	struct error last;
@@ -94,6 +106,9 @@ int target_exec_known(const struct target_world *world, struct target *target,
  * own file. Returns 0 or -ENOENT: it is not.
  */
 int target_program(const struct target *target, struct program_config *config);
+
+/* Whether the process still runs, with whichever program. */
+bool target_alive(const struct target *target);
 
 /* It has no Python: what was recorded of it is left out of the profile. */
 void target_drop(const struct target_world *world, struct target *target);

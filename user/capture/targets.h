@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Owns the set of recorded processes: taking them on, noticing that they end, fork or run another
- * program, and those that come by themselves where a cgroup or the whole host is recorded. Leaves
- * what is done with each to target.h, records to recorder.h.
+ * Owns which processes are recorded: taking on those that were named, and those that come by
+ * themselves where a cgroup or the whole host is recorded. Leaves what befalls them to
+ * target_events.h, finding their interpreters to target_search.h and target.h.
  */
 #ifndef PYEBPF_TARGETS_H
 #define PYEBPF_TARGETS_H
