@@ -13,6 +13,8 @@ static __always_inline void thread_restart(struct thread *thread, struct task_st
 	thread->start_ns = now;
 	thread->since_ns = now;
 	thread->executed_ns = executed_read(task);
+	thread->queued_ns = 0;
+	thread->ahead_ns = 0;
 	thread->python_thread = 0;
 	thread->gil = 0;
 	thread->searched_ns = 0;

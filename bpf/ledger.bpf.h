@@ -15,7 +15,8 @@
 
 /*
  * Wall time on a CPU that the kernel does not count as executed was taken by interrupts or by a
- * hypervisor. Below this the difference is that of two clock readings.
+ * hypervisor. Below this the difference is that of two clock readings, and is made up for by the
+ * next ones.
  */
 #define STOLEN_MIN_NS 10000
 #define TICK_MAX_NS   10000000 /* between two of a kernel's ticks: 100 a second at least */
@@ -114,20 +115,33 @@ static __always_inline __u64 executed_read(struct task_struct *task)
 }
 
 /*
- * Closes an interval in which the thread ran; `count` is the kernel's count of time on a CPU, and
- * what it lacks by more than `slack` was stolen.
+ * Closes an interval in which the thread ran. It is charged what the kernel counts, which is what
+ * the process' own clocks tell: of what the kernel's `count` lacks by more than `slack`, it was
+ * robbed. What the count is ahead by was the end of the wait for the CPU: to a thread that is woken
+ * on an idle CPU the kernel counts the way out of idleness (wakeup_preempt() in
+ * kernel/sched/core.c has the run queue's clock not read again), some ten microseconds each time.
  */
 static __always_inline void ledger_run_charge(struct thread *thread, __u64 count, __u64 slack,
 					      __u64 now)
 {
-	__u64 elapsed = now - thread->since_ns;
-	__u64 executed = count - thread->executed_ns;
+	__u64 running = now - thread->since_ns;
+	__s64 ahead = thread->ahead_ns + (__s64)(running - (count - thread->executed_ns));
+	__u64 moved;
 
-	if (executed + slack < elapsed)
-		ledger_runqueue_end(thread, elapsed - executed);
-	else
-		executed = elapsed;
-	ledger_charge(thread, STATE_RUNNING, executed);
+	if (ahead > (__s64)slack) {
+		moved = (__u64)ahead < running ? (__u64)ahead : running;
+		ledger_runqueue_end(thread, moved);
+		running -= moved;
+		ahead -= moved;
+	} else if (ahead < 0) {
+		moved = (__u64)-ahead < thread->queued_ns ? (__u64)-ahead : thread->queued_ns;
+		thread->totals[STATE_RUNQUEUE].ns -= moved;
+		running += moved;
+		ahead = 0;
+	}
+	thread->ahead_ns = ahead;
+	thread->queued_ns = 0;
+	ledger_charge(thread, STATE_RUNNING, running);
 	thread->executed_ns = count;
 	thread->since_ns = now;
 }
@@ -165,6 +179,7 @@ static __always_inline void ledger_away_end(struct thread *thread, bool blocked_
 	}
 	if (runnable)
 		ledger_runqueue_end(thread, runnable);
+	thread->queued_ns = runnable;
 	thread->since_ns = now;
 }
 

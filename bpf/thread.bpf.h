@@ -57,6 +57,8 @@ struct thread {
 	__u64 since_ns; /* start of the interval that is not yet in the totals */
 	__u64 woken_ns;
 	__u64 executed_ns; /* the kernel's count of time on a CPU, at since_ns */
+	__u64 queued_ns;   /* of the time just before it got its CPU: in totals[STATE_RUNQUEUE] */
+	__s64 ahead_ns;    /* by how much totals[STATE_RUNNING] is ahead of the kernel's count */
 	__u32 mode;        /* enum thread_mode */
 	__u32 state;       /* enum state of the wait, when blocked */
 	__u32 sequence;    /* odd while the ledger is being changed */

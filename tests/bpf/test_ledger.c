@@ -319,6 +319,47 @@ static void test_executed_ahead(void **state)
 	expect_total(&story, STATE_RUNNING, 4 * MILLISECOND, 0);
 }
 
+/* The kernel counts a thread as running from when it was woken: as the process' own clock says. */
+static void test_executed_since_wakeup(void **state)
+{
+	struct story story = story_begin(*state, RUNNING);
+
+	waits(&story, STATE_SOCKET, 3000, 30000);
+	story.executed += 25000;
+	runs(&story, 7000);
+	waits(&story, STATE_SOCKET, 3000, 30000);
+	story.executed += 45000; /* more than it waited for a CPU */
+	runs(&story, 7000);
+	happen(&story, LEDGER_OUT);
+	passes(&story, 100);
+	happen(&story, LEDGER_IN);
+	runs(&story, 1000);
+	happen(&story, LEDGER_RUN_END);
+	story_expect_closed(&story);
+	expect_total(&story, STATE_SOCKET, 6000, 2);
+	expect_total(&story, STATE_RUNQUEUE, 5100, 0);
+	expect_total(&story, STATE_RUNNING, 70000, 0);
+}
+
+/* Small differences of the two clocks make up for one another, or add up to what was stolen. */
+static void test_differences_add_up(void **state)
+{
+	struct story story = story_begin(*state, RUNNING);
+	int i;
+
+	for (i = 0; i < 1000; i++) {
+		runs(&story, 50000);
+		passes(&story, 900);
+		waits(&story, STATE_SOCKET, 3000, 1000);
+		story.executed += i < 500 ? 900 : 0;
+	}
+	runs(&story, 50000);
+	happen(&story, LEDGER_RUN_END);
+	story_expect_closed(&story);
+	assert_in_range(told(&story)->totals[STATE_RUNNING].ns, 1001ULL * 50000 + 450000 - 900,
+			1001ULL * 50000 + 450000 + 10000);
+}
+
 /* A wait of the period or more is always captured, as long as it was. */
 static void test_long_waits(void **state)
 {
@@ -555,6 +596,8 @@ int main(void)
 		cmocka_unit_test(test_end_away),
 		cmocka_unit_test(test_stolen),
 		cmocka_unit_test(test_executed_ahead),
+		cmocka_unit_test(test_executed_since_wakeup),
+		cmocka_unit_test(test_differences_add_up),
 		cmocka_unit_test(test_long_waits),
 		cmocka_unit_test(test_captured_sum),
 		cmocka_unit_test(test_captured_shares),

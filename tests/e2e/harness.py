@@ -33,6 +33,13 @@ def run(*arguments, timeout=60, **options):
                           stderr=subprocess.PIPE, text=True, timeout=timeout, **options)
 
 
+def end(process):
+    """Kills it if it still runs."""
+    if process.poll() is None:
+        process.kill()
+        process.wait()
+
+
 class Workload:
     """A running workload; a context manager that ends it whatever happens."""
 
@@ -69,9 +76,7 @@ class Workload:
         return self
 
     def __exit__(self, *_):
-        if self.process.poll() is None:
-            self.process.kill()
-            self.process.wait()
+        end(self.process)
         self.process.stdout.close()
 
 

@@ -46,9 +46,7 @@ class Member:
         return self
 
     def __exit__(self, *_):
-        if self.process.poll() is None:
-            self.process.kill()
-            self.process.wait()
+        harness.end(self.process)
         for stream in self.process.stdin, self.process.stdout:
             if not stream.closed:
                 try:

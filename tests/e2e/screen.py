@@ -117,8 +117,6 @@ class Terminal:
         return self
 
     def __exit__(self, *_):
-        if self.process.poll() is None:
-            self.process.kill()
-            self.process.wait()
+        harness.end(self.process)
         os.close(self.master)
         os.close(self.slave)
