@@ -127,43 +127,55 @@ static long lines_send_step(__u32 index, void *context)
 		return 1;
 	if (bytes > LINES_CHUNK)
 		bytes = LINES_CHUNK;
-	if (user_read(lines->data, bytes, send->data + send->sent, send->subject))
+	if (user_read(lines->data, bytes, send->data + send->sent, send->subject)) {
+		loss_count(LOSS_LINES_CUT);
 		return 1;
+	}
 	lines->offset = send->sent;
 	lines->bytes = bytes;
 	lines->head.size = offsetof(struct lines_record, data) + bytes;
-	if (emit(lines, offsetof(struct lines_record, data) + bytes, false, LOSS_LINES_CUT)) {
-		send->left = 0; /* counted */
+	if (emit(lines, offsetof(struct lines_record, data) + bytes, false, LOSS_LINES_CUT))
 		return 1;
-	}
 	send->sent += bytes;
 	send->left -= bytes;
 	return 0;
 }
 
-/* Sends the line table, a bytes object, in pieces. Returns how much was sent. */
-static __always_inline __u32 lines_send(const struct python_layout *layout, struct scratch *scratch,
-					subject_t subject, __u64 table)
+/* Sends the line table, a bytes object, in pieces. Returns whether it could be read and sent. */
+static __always_inline bool lines_send(const struct python_layout *layout, struct scratch *scratch,
+				       subject_t subject, __u64 table)
 {
 	struct lines_send send = {.scratch = scratch, .subject = subject};
 	__u64 bytes = 0;
-	bool cut = user_read(&bytes, sizeof(bytes), table + layout->bytes_size, subject);
-
+	scratch->code.lines_bytes = 0;
+	if (user_read(&bytes, sizeof(bytes), table + layout->bytes_size, subject)) {
+		loss_count(LOSS_LINES_CUT);
+		return false;
+	}
 	if (bytes > LINES_CHUNK * LINES_CHUNKS_MAX) {
-		cut = true;
+		loss_count(LOSS_LINES_CUT);
 		bytes = LINES_CHUNK * LINES_CHUNKS_MAX;
 	}
 	send.data = table + layout->bytes_data;
 	send.left = bytes;
 	bpf_loop(LINES_CHUNKS_MAX, lines_send_step, &send, 0);
-	if (cut || send.left)
-		loss_count(LOSS_LINES_CUT);
-	return send.sent;
+	scratch->code.lines_bytes = send.sent;
+	return !send.left;
 }
 
 /*
- * Tells user space of a code object. Returns 0; -1: it could not be read or sent; -2: it is not a
- * code object.
+ * Whether a code object is sent again when it is met next, since its lines were not read or sent:
+ * a page that is just being copied for a child can be read in a moment, another one never. As
+ * nothing is remembered of it, chance ends the attempts: after eight on average.
+ */
+static __always_inline bool code_try_again(void)
+{
+	return bpf_get_prandom_u32() & 7;
+}
+
+/*
+ * Tells user space of a code object. Returns 0; 1: without all of its lines; -1: it could not be
+ * read or sent; -2: it is not a code object.
  */
 CHECKED_ONCE int code_send(const struct process_config *process, struct scratch *scratch,
 			   subject_t subject, __u64 code, __u32 identity)
@@ -171,6 +183,7 @@ CHECKED_ONCE int code_send(const struct process_config *process, struct scratch 
 	const struct python_layout *layout = &process->layout;
 	struct code_record *record = &scratch->code;
 	__u32 name, filename, bytes;
+	bool whole;
 
 	if (!process || !scratch)
 		return -1;
@@ -199,13 +212,14 @@ CHECKED_ONCE int code_send(const struct process_config *process, struct scratch 
 	scratch->lines.head.kind = RECORD_LINES;
 	scratch->lines.head.pid = record->head.pid;
 	scratch->lines.head.process = process->index;
-	record->lines_bytes =
-		lines_send(layout, scratch, subject, object_word(scratch, layout->code_line_table));
+	whole = lines_send(layout, scratch, subject, object_word(scratch, layout->code_line_table));
 	bytes = offsetof(struct code_record, text) + name + filename;
 	record->head.kind = RECORD_CODE;
 	record->head.process = process->index;
 	record->head.size = bytes;
-	return emit(record, bounded(bytes, sizeof(*record)), false, LOSS_CODE_UNNAMED);
+	if (emit(record, bounded(bytes, sizeof(*record)), false, LOSS_CODE_UNNAMED))
+		return -1;
+	return !whole;
 }
 
 #endif

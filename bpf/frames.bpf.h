@@ -205,8 +205,9 @@ static long frame_name_step(__u32 step, void *context)
 	if (code_set_holds(walk->known, key))
 		return 0;
 	error = code_send(walk->process, scratch, walk->subject, code, frame->identity);
-	if (!error) {
-		code_set_add(walk->known, key);
+	if (error >= 0) {
+		if (!error || !code_try_again())
+			code_set_add(walk->known, key);
 		return 0;
 	}
 	if (error == -2) { /* what follows cannot be trusted either */

@@ -228,6 +228,7 @@ static __always_inline void frame_name(const struct process_config *process,
 {
 	struct code_set *known = code_set_find();
 	__u64 key;
+	int error;
 
 	if (!frame->code || !known)
 		return;
@@ -236,9 +237,10 @@ static __always_inline void frame_name(const struct process_config *process,
 	key = code_key(process, frame->code, frame->identity);
 	if (code_set_holds(known, key))
 		return;
-	if (code_send(process, scratch, subject, frame->code, frame->identity))
+	error = code_send(process, scratch, subject, frame->code, frame->identity);
+	if (error < 0)
 		frame->code = 0;
-	else
+	else if (!error || !code_try_again())
 		code_set_add(known, key);
 }
 

@@ -20,7 +20,7 @@
 	LOSS(FRAME_INVALID, "frame_invalid", "stacks cut: a frame held no code object")            \
 	LOSS(CODE_UNNAMED, "code_unnamed", "frames without a name: code object not readable")      \
 	LOSS(NAME_CUT, "name_cut", "names cut: longer than the profiler keeps")                    \
-	LOSS(LINES_CUT, "lines_cut", "line tables cut: longer than the profiler keeps")            \
+	LOSS(LINES_CUT, "lines_cut", "line tables cut: too long, or not readable then")            \
 	LOSS(LINE_TABLE, "line_table", "frames without a line: line table not valid")              \
 	LOSS(THREAD_STATE, "thread_state", "stacks missing: interpreter's threads not readable")   \
 	LOSS(NATIVE_CUT, "native_cut", "native stacks cut: deeper than the profiler keeps")        \

@@ -191,6 +191,49 @@ static void test_lines(void **state)
 	made_python_each(*state, check_lines);
 }
 
+/* Walks again, with all that is remembered. Returns what is told of the code object; NULL: nothing. */
+static const struct code_record *code_walk_again(struct run *run, const struct made_python *python,
+						 uint64_t code)
+{
+	size_t before = run_count(run, RECORD_CODE);
+
+	made_python_walk(run, python);
+	return run_count(run, RECORD_CODE) > before ? run_code(run, code) : NULL;
+}
+
+/* What cannot be read is tried again, but not for ever; what can be then has its lines. */
+static void check_unread_lines(struct run *run, struct made_python *python)
+{
+	uint32_t offset = python->config.layout.code_line_table, told = 0, mended = 0, i;
+	uint64_t code = made_code(python, made_ascii(python, "unread"), 5);
+
+	made_word(code, offset, python->guard);
+	code_walk(run, python, code);
+	run_expect_losses(run, LOSS_LINES_CUT, 1, -1);
+	assert_int_equal(code_told(run, code)->lines_bytes, 0);
+	for (i = 0; i < 1000; i++)
+		told += code_walk_again(run, python, code) != NULL;
+	/* It is told of once more with a chance of seven in eight, each time. */
+	assert_in_range(told, 0, 300);
+	assert_null(code_walk_again(run, python, code));
+	for (i = 0; i < 100; i++) {
+		const struct code_record *record;
+
+		made_word(code, offset, python->guard);
+		code_walk(run, python, code);
+		made_word(code, offset, made_bytes(python, 20));
+		record = code_walk_again(run, python, code);
+		mended += record && record->lines_bytes == 20;
+		assert_null(code_walk_again(run, python, code));
+	}
+	assert_in_range(mended, 50, 100);
+}
+
+static void test_unread_lines(void **state)
+{
+	made_python_each(*state, check_unread_lines);
+}
+
 /* First lines are taken as they are: 0 of module code, negative ones of hand-made code objects. */
 static void check_first_lines(struct run *run, struct made_python *python)
 {
@@ -213,7 +256,7 @@ static void test_first_lines(void **state)
 #define TESTS                                                                 \
 	cmocka_unit_test(test_names), cmocka_unit_test(test_filenames),       \
 		cmocka_unit_test(test_largest), cmocka_unit_test(test_lines), \
-		cmocka_unit_test(test_first_lines)
+		cmocka_unit_test(test_unread_lines), cmocka_unit_test(test_first_lines)
 
 int main(void)
 {
