@@ -49,6 +49,28 @@ static __always_inline __u32 wait_futex(struct thread *thread, subject_t subject
 	return STATE_GIL;
 }
 
+/*
+ * Without a system call it is a page fault. It waits for a disk, or, in a sleep that a signal may
+ * end, for a file system that is a program (FUSE) or for memory that a program fills (userfaultfd).
+ * Any other is a wait for a lock of the kernel's, which is no major fault.
+ */
+static __always_inline __u32 wait_fault(const struct thread *thread)
+{
+	if (thread->in_io_wait || thread->task_state & TASK_INTERRUPTIBLE_STATE)
+		return STATE_FAULT;
+	return STATE_OTHER;
+}
+
+/*
+ * Whether the thread blocks in what its system call is for. Calls that wait for others do so where a
+ * signal can end it; if none can, the thread is at memory of its own that it gives to the call, or
+ * that the kernel writes on the way out of it (restartable sequences).
+ */
+static __always_inline bool wait_is_the_call(const struct thread *thread, __u32 wait)
+{
+	return wait < WAIT_ACCEPT || thread->task_state & TASK_INTERRUPTIBLE_STATE;
+}
+
 static __always_inline __u32 wait_syscall(struct thread *thread, subject_t subject,
 					  struct syscall *call, __u64 now, __u32 slot,
 					  __s32 *descriptor)
@@ -57,6 +79,8 @@ static __always_inline __u32 wait_syscall(struct thread *thread, subject_t subje
 	__u32 wait = number < SYSCALLS_MAX ? syscall_waits[number] : WAIT_OTHER;
 	__u32 state;
 
+	if (!wait_is_the_call(thread, wait))
+		return wait_fault(thread);
 	switch (wait) {
 	case WAIT_DESCRIPTOR:
 		*descriptor = call->arguments[0];
@@ -80,18 +104,6 @@ static __always_inline __u32 wait_syscall(struct thread *thread, subject_t subje
 		return STATE_CHILD;
 	}
 	return thread->in_io_wait ? STATE_FILE : STATE_OTHER;
-}
-
-/*
- * Without a system call it is a page fault. It waits for a disk, or, in a sleep that a signal may
- * end, for a file system that is a program (FUSE) or for memory that a program fills (userfaultfd).
- * Any other is a wait for a lock of the kernel's, which is no major fault.
- */
-static __always_inline __u32 wait_fault(const struct thread *thread)
-{
-	if (thread->in_io_wait || thread->task_state & TASK_INTERRUPTIBLE_STATE)
-		return STATE_FAULT;
-	return STATE_OTHER;
 }
 
 /*

@@ -21,7 +21,7 @@ enum syscall_wait {
 	WAIT_OTHER,
 	WAIT_DESCRIPTOR, /* on the descriptor in the first argument */
 	WAIT_FILE,       /* on a file system, whatever the arguments */
-	WAIT_ACCEPT,
+	WAIT_ACCEPT,     /* from here on: where a signal can end it */
 	WAIT_POLL,
 	WAIT_PPOLL, /* the same, with a pointer to the time-out */
 	WAIT_SELECT,

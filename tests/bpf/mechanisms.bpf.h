@@ -75,6 +75,7 @@ static __always_inline void call_classify(struct thread *thread, subject_t subje
 
 	__builtin_memcpy(call.arguments, made_call.arguments, sizeof(call.arguments));
 	thread->in_io_wait = made_call.in_io_wait;
+	thread->task_state = made_call.task_state;
 	thread->continued = 0;
 	call_result.state = wait_syscall(thread, subject, &call, made_call.now, slot, &descriptor);
 	call_result.descriptor = descriptor;

@@ -56,7 +56,7 @@ struct made_call {
 	__u64 arguments[4];
 	__u64 now;
 	__u32 in_io_wait;
-	__u32 task_state; /* the scheduler's; used where the call is the thread's real one */
+	__u32 task_state; /* the scheduler's */
 };
 
 struct call_result {

@@ -28,6 +28,11 @@
 #include <time.h>
 #include <unistd.h>
 
+/* include/linux/sched.h; a killable sleep has TASK_WAKEKILL as well */
+#define TASK_INTERRUPTIBLE   0x001
+#define TASK_UNINTERRUPTIBLE 0x002
+#define TASK_KILLABLE        0x102
+
 /* enum descriptor_kind of bpf/descriptor.bpf.h */
 enum kind { KIND_UNKNOWN, KIND_SOCKET, KIND_LISTENER, KIND_OWN_SOCKET, KIND_PIPE, KIND_FILE };
 
@@ -270,6 +275,8 @@ static const struct call_result *classify(struct world *world, const struct made
 	struct mechanisms__bss *bss = world->run->programs->bss;
 
 	bss->made_call = *call;
+	if (!call->task_state)
+		bss->made_call.task_state = TASK_INTERRUPTIBLE;
 	memset(&bss->call_result, 0xff, sizeof(bss->call_result));
 	if (world->run->viewpoint == VIEW_OWN)
 		assert_int_equal(run_program(world->run->programs->progs.classify_own), 0);
@@ -287,6 +294,37 @@ static void expect_wait(struct world *world, enum state state, int descriptor, l
 
 	assert_int_equal(result->state, state);
 	assert_int_equal(result->descriptor, descriptor);
+}
+
+static void expect_asleep(struct world *world, enum state state, uint32_t task_state,
+			  uint32_t in_io_wait, long number, uint64_t first)
+{
+	const struct made_call call = {.number = number,
+				       .arguments = {first},
+				       .now = 1000000000,
+				       .task_state = task_state,
+				       .in_io_wait = in_io_wait};
+
+	assert_int_equal(classify(world, &call)->state, state);
+}
+
+/* What no signal can end is no wait for others, but one for memory that the call is about. */
+static void test_faults_in_calls(void **state)
+{
+	static const long calls[] = {SYS_clock_nanosleep, SYS_futex,       SYS_poll,  SYS_select,
+				     SYS_epoll_wait,      SYS_epoll_pwait, SYS_ppoll, SYS_wait4};
+	struct world *world = *state;
+	size_t i;
+
+	for (i = 0; i < sizeof(calls) / sizeof(calls[0]); i++) {
+		expect_asleep(world, STATE_OTHER, TASK_UNINTERRUPTIBLE, 0, calls[i], 0);
+		expect_asleep(world, STATE_OTHER, TASK_KILLABLE, 0, calls[i], 0);
+		expect_asleep(world, STATE_FAULT, TASK_UNINTERRUPTIBLE, 1, calls[i], 0);
+	}
+	expect_asleep(world, STATE_SLEEP, TASK_INTERRUPTIBLE, 0, SYS_clock_nanosleep, 0);
+	expect_asleep(world, STATE_PIPE, TASK_UNINTERRUPTIBLE, 0, SYS_read,
+		      (uint64_t)world->files.pipe[0]);
+	expect_asleep(world, STATE_FILE, TASK_KILLABLE, 1, SYS_fsync, (uint64_t)world->files.file);
 }
 
 static void test_descriptor_calls(void **state)
@@ -770,13 +808,13 @@ static void test_blocked(void **state)
 	assert_int_equal(waitpid(waited_for, NULL, 0), waited_for);
 }
 
-#define TESTS                                                                           \
-	cmocka_unit_test(test_descriptor_calls), cmocka_unit_test(test_other_calls),    \
-		cmocka_unit_test(test_poll), cmocka_unit_test(test_poll_large),         \
-		cmocka_unit_test(test_select), cmocka_unit_test(test_epoll),            \
-		cmocka_unit_test(test_epoll_sizes), cmocka_unit_test(test_epoll_wrong), \
-		cmocka_unit_test(test_gil), cmocka_unit_test(test_gil_own),             \
-		cmocka_unit_test(test_gil_deadline)
+#define TESTS                                                                            \
+	cmocka_unit_test(test_faults_in_calls), cmocka_unit_test(test_descriptor_calls), \
+		cmocka_unit_test(test_other_calls), cmocka_unit_test(test_poll),         \
+		cmocka_unit_test(test_poll_large), cmocka_unit_test(test_select),        \
+		cmocka_unit_test(test_epoll), cmocka_unit_test(test_epoll_sizes),        \
+		cmocka_unit_test(test_epoll_wrong), cmocka_unit_test(test_gil),          \
+		cmocka_unit_test(test_gil_own), cmocka_unit_test(test_gil_deadline)
 
 int main(void)
 {

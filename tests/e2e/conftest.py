@@ -27,7 +27,7 @@ RECIPES = {
     "threads": lambda interpreter: harness.attach(interpreter, "threads.py", 3, 199),
     "native": lambda interpreter: native.record_calls(interpreter, "native", 1.8),
     "no_native": lambda interpreter: native.record_calls(
-        interpreter, "no-native", 1, "--no-native"),
+        interpreter, "no-native", 1.8, "--no-native"),
     "launched": lambda interpreter: native.launch_calls(
         interpreter, "launched", 1, native.FEW_PHASES),
     "embedded": lambda interpreter: native.record_embedding(interpreter, 0.8, native.FEW_PHASES),

@@ -63,13 +63,16 @@ def test_every_stack_is_one_that_can_be(recording):
 
 
 def test_every_noted_stack_is_seen(recording):
-    seen = {tuple(tuple(frame[:4]) for frame in sample.python[:-1])
-            for sample in recording.running()}
+    seen = collections.Counter(tuple(tuple(frame[:4]) for frame in sample.python[:-1])
+                               for sample in recording.running())
     for case in recording.truth["cases"]:
         if not case["own"]:
-            found = [tuple(map(tuple, stack)) in seen for stack in case["stacks"]]
-            # Each case burns 2 % of 3000 samples: 60. spaced_lines has 17 stacks of its own.
-            assert sum(found) >= len(found) * 0.75, case["name"]
+            stacks = {tuple(map(tuple, stack)) for stack in case["stacks"]}
+            found, samples = len(stacks & set(seen)), sum(seen[stack] for stack in stacks)
+            # Each case burns 2 % of 3000 samples: 60, if the machine leaves the workload a CPU.
+            # spaced_lines has 17 stacks, of which as many samples as there are stacks miss a third.
+            assert found >= 0.75 * min(len(stacks), 0.6 * samples) and found, \
+                (case["name"], found, len(stacks), samples)
 
 
 def test_shares_are_those_of_the_threads_clock(recording):
