@@ -147,20 +147,25 @@ static __always_inline bool lines_send(const struct python_layout *layout, struc
 {
 	struct lines_send send = {.scratch = scratch, .subject = subject};
 	__u64 bytes = 0;
+	bool cut;
+
 	scratch->code.lines_bytes = 0;
 	if (user_read(&bytes, sizeof(bytes), table + layout->bytes_size, subject)) {
 		loss_count(LOSS_LINES_CUT);
 		return false;
 	}
-	if (bytes > LINES_CHUNK * LINES_CHUNKS_MAX) {
-		loss_count(LOSS_LINES_CUT);
+	cut = bytes > LINES_CHUNK * LINES_CHUNKS_MAX;
+	if (cut)
 		bytes = LINES_CHUNK * LINES_CHUNKS_MAX;
-	}
 	send.data = table + layout->bytes_data;
 	send.left = bytes;
 	bpf_loop(LINES_CHUNKS_MAX, lines_send_step, &send, 0);
 	scratch->code.lines_bytes = send.sent;
-	return !send.left;
+	if (send.left) /* counted */
+		return false;
+	if (cut)
+		loss_count(LOSS_LINES_CUT);
+	return true;
 }
 
 /*

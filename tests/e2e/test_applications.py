@@ -139,4 +139,4 @@ def test_numpy_job(environment):
         assert abs(share - watch["cpu"] / whole) <= 0.03, (name, share, watch)
     split = recording.report["totals"]["running"]
     assert split.get("native", 0) > split.get("python", 0), "numpy's time is native"
-    assert recording.lost() == {}
+    assert not recording.unexplained_losses()

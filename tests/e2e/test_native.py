@@ -451,7 +451,7 @@ def test_without_native_stacks(core_interpreter, recordings):
                 if frame.native and not frame.notice]
     assert not [each for each in recording.report["functions"]
                 if each["kind"] == "native" and not each["function"].startswith(("[", "<gc "))]
-    assert recording.lost() == {}
+    assert not recording.unexplained_losses()
     check_shares(recording)
     # Without stacks, what the interpreter's loop calls in other files is taken for native code.
     test_python_frames_are_those_of_the_workload(recording)
