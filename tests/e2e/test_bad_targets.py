@@ -91,13 +91,17 @@ class Done:
         return self
 
 
-@pytest.fixture(scope="module", params=["shipped", "sanitized"])
-def program(request):
-    if request.param == "shipped":
-        return harness.PYEBPF
+@pytest.fixture(scope="module")
+def sanitized():
+    """The program with the sanitizers, for what is not about memory or time."""
     if not os.path.exists(SANITIZED):
         (pytest.fail if IN_CI else pytest.skip)("no %s: make it" % SANITIZED)
     return SANITIZED
+
+
+@pytest.fixture(scope="module", params=["shipped", "sanitized"])
+def program(request):
+    return harness.PYEBPF if request.param == "shipped" else request.getfixturevalue("sanitized")
 
 
 @pytest.fixture(scope="module")
@@ -218,29 +222,29 @@ def check_printed(text):
     assert "owned" in text and not CONTROL.search(text), repr(text)
 
 
-def test_odd_names(program, odd):
+def test_odd_names(sanitized, odd):
     path = harness.output_path("odd")
-    done = Done(program, "record", "-p", odd, "-d", 1.5, "-r", 499, "-o", path).succeeded()
+    done = Done(sanitized, "record", "-p", odd, "-d", 1.5, "-r", 499, "-o", path).succeeded()
     check_printed(done.stdout)
     profile = pprof.Profile(path)  # its strings are UTF-8, or this fails
     assert any("owned" in name for name in functions_of(profile, odd))
-    assert json.loads(Done(program, "report", path, "--json").succeeded().stdout)
+    assert json.loads(Done(sanitized, "report", path, "--json").succeeded().stdout)
     for arguments in ((), ("--json",), ("-n", "60")):
-        check_printed(printed(program, "report", path, *arguments))
-    collapsed = Done(program, "report", path, "-f", "collapsed").succeeded()
+        check_printed(printed(sanitized, "report", path, *arguments))
+    collapsed = Done(sanitized, "report", path, "-f", "collapsed").succeeded()
     check_printed(collapsed.stdout)
     for line in collapsed.stdout.splitlines():
         assert re.fullmatch(r".* \d+", line), line
 
 
-def test_odd_names_live(program, odd):
-    done = Done(program, "dump", "-p", odd).succeeded()
+def test_odd_names_live(sanitized, odd):
+    done = Done(sanitized, "dump", "-p", odd).succeeded()
     assert not CONTROL.search(done.stdout), repr(done.stdout)
-    json.loads(Done(program, "dump", "--json", "-n", "-p", odd).succeeded().stdout)
-    text = printed(program, "dump", "--json", "-p", odd)
+    json.loads(Done(sanitized, "dump", "--json", "-n", "-p", odd).succeeded().stdout)
+    text = printed(sanitized, "dump", "--json", "-p", odd)
     assert not CONTROL.search(text), repr(text)
     for view in ("function", "line", "thread", "process"):
-        done = Done(program, "top", "-b", "-c", 2, "-i", 0.7, "--view", view, "--idle", "-p", odd)
+        done = Done(sanitized, "top", "-b", "-c", 2, "-i", 0.7, "--view", view, "--idle", "-p", odd)
         assert not CONTROL.search(done.succeeded().stdout), repr(done.stdout)
 
 
@@ -435,7 +439,7 @@ def spent(profile, pid, name):
 
 
 @pytest.mark.parametrize("kind", ["other", "python"])
-def test_pid_of_another(program, python, other_python, respawn, mapper, kind):
+def test_pid_of_another(sanitized, python, other_python, respawn, mapper, kind):
     """-p ends with the process; who gets its PID is not recorded."""
     path = harness.output_path("successor-" + kind)
     first, mark = spinner(python, "former")
@@ -450,7 +454,7 @@ def test_pid_of_another(program, python, other_python, respawn, mapper, kind):
             time.sleep(0.5)
             successors.replace()
 
-        done = Done(program, "record", "-p", successors.pid, "-d", 20, "-r", 499, "-o", path, "-q",
+        done = Done(sanitized, "record", "-p", successors.pid, "-d", 20, "-r", 499, "-o", path, "-q",
                     meanwhile=replace).succeeded()
         if kind == "python":
             await_mark(second_mark)
@@ -466,7 +470,7 @@ def test_pid_of_another(program, python, other_python, respawn, mapper, kind):
     assert lived < recording.report["duration_s"] + 0.1
 
 
-def test_pid_of_another_on_the_host(program, python, other_python, respawn, mapper):
+def test_pid_of_another_on_the_host(sanitized, python, other_python, respawn, mapper):
     """Each is recorded under its own name and version, and what is no Python is not."""
     path = harness.output_path("successors")
     first, mark = spinner(python, "former")
@@ -486,7 +490,7 @@ def test_pid_of_another_on_the_host(program, python, other_python, respawn, mapp
             time.sleep(0.3)
             recorder.send_signal(signal.SIGINT)
 
-        done = Done(program, "record", "-a", "-d", 30, "-r", 499, "-o", path, "-q",
+        done = Done(sanitized, "record", "-a", "-d", 30, "-r", 499, "-o", path, "-q",
                     meanwhile=replace).succeeded()
         pid = successors.pid
     recording = harness.Recording(path, done=done)
@@ -501,7 +505,7 @@ def test_pid_of_another_on_the_host(program, python, other_python, respawn, mapp
         assert 0.01 < lived < recording.report["duration_s"] - 0.5
 
 
-def test_pid_of_another_at_the_start(program, python, respawn, mapper):
+def test_pid_of_another_at_the_start(sanitized, python, respawn, mapper):
     """Replaced at any moment of the start-up: the latter is never taken for the former."""
     path = harness.output_path("successor-start")
     for moment in range(0, 500, 50):
@@ -513,7 +517,7 @@ def test_pid_of_another_at_the_start(program, python, respawn, mapper):
                 time.sleep(moment / 1000)
                 successors.replace()
 
-            done = Done(program, "record", "-p", successors.pid, "-d", 5, "-r", 999, "-o", path,
+            done = Done(sanitized, "record", "-p", successors.pid, "-d", 5, "-r", 999, "-o", path,
                         "-q", meanwhile=replace)
             if done.returncode:
                 assert str(successors.pid) in done.stderr, done.stderr
@@ -575,7 +579,7 @@ def test_storm_live(program, python):
 
 
 @pytest.mark.parametrize("command", ["record", "dump", "top"])
-def test_death_at_any_moment(program, python, command):
+def test_death_at_any_moment(sanitized, python, command):
     """An error that says what has happened, or what there was to see: never neither, nor both."""
     arguments = {"record": ["-d", 5, "-o", "/dev/null", "-f", "json"], "dump": ["--json"],
                  "top": ["-b", "-c", 3, "-i", 0.5]}[command]
@@ -590,7 +594,7 @@ def test_death_at_any_moment(program, python, command):
             process.kill()
             process.wait()
 
-        done = Done(program, command, "-p", process.pid, *arguments, seconds=20, meanwhile=kill)
+        done = Done(sanitized, command, "-p", process.pid, *arguments, seconds=20, meanwhile=kill)
         outcomes.add(done.returncode)
         if done.returncode:
             assert str(process.pid) in done.stderr or "ended" in done.stderr, done.stderr
@@ -600,16 +604,16 @@ def test_death_at_any_moment(program, python, command):
     assert 1 in outcomes  # dead before it was looked at
 
 
-def test_dead_processes(program, python):
+def test_dead_processes(sanitized, python):
     """One that has ended, one that nobody has waited for, and one that does not let go of it."""
     process = subprocess.Popen([python.find(), "-c", "pass"])
     harness.wait_for(lambda: open("/proc/%d/stat" % process.pid).read().split()[2] == "Z", "its end")
     for command in ("record", "dump", "top"):
-        done = Done(program, command, "-p", process.pid, *(["-b"] if command == "top" else []))
+        done = Done(sanitized, command, "-p", process.pid, *(["-b"] if command == "top" else []))
         assert done.returncode == 1 and "has ended (it is a zombie)" in done.stderr, done.stderr
     process.wait()
     for command in ("record", "dump", "top"):
-        done = Done(program, command, "-p", process.pid, *(["-b"] if command == "top" else []))
+        done = Done(sanitized, command, "-p", process.pid, *(["-b"] if command == "top" else []))
         assert done.returncode == 1 and "no process %d" % process.pid in done.stderr, done.stderr
 
 
@@ -628,10 +632,10 @@ def as_nobody(*capabilities):
 
 
 @pytest.fixture
-def copied(program, nobody):
+def copied(sanitized, nobody):
     """A copy that everybody may run, and a directory that is nobody's."""
     path = os.path.join(nobody.directory, "copy")
-    shutil.copy(program, path)
+    shutil.copy(sanitized, path)
     os.chmod(path, 0o755)
     outputs = os.path.join(nobody.directory, "outputs")
     os.mkdir(outputs)
@@ -687,18 +691,18 @@ def test_unreadable_program(copied, python, nobody):
     (["--user", "--map-root-user"], "run pyebpf as root outside of it"),
     (["--pid", "--fork", "--mount-proc"], "run pyebpf on the host"),
     (["--user", "--map-root-user", "--pid", "--fork", "--mount-proc"], "outside of it")])
-def test_inside_of_namespaces(program, options, cure):
+def test_inside_of_namespaces(sanitized, options, cure):
     """Its PIDs are others there than in the kernel, which could be taken for other processes'."""
     environment = dict(os.environ, ASAN_OPTIONS="detect_leaks=0")
     for arguments in (["record", "-p", "1", "-d", "1"], ["record", "-a"], ["dump", "-p", "1"],
                       ["top", "-b", "-a"]):
-        done = Done("unshare", *options, program, *arguments, env=environment)
+        done = Done("unshare", *options, sanitized, *arguments, env=environment)
         assert done.returncode == 1 and cure in done.stderr, done.stderr
-    done = Done("unshare", *options, program, "check", env=environment)
+    done = Done("unshare", *options, sanitized, "check", env=environment)
     assert done.returncode == 1 and cure in done.stdout, done.stdout
 
 
-def test_outputs_that_cannot_be(program, odd, tmp_path):
+def test_outputs_that_cannot_be(sanitized, odd, tmp_path):
     """Known at once, not after the recording."""
     directory = tmp_path / "full"
     directory.mkdir()
@@ -708,10 +712,10 @@ def test_outputs_that_cannot_be(program, odd, tmp_path):
         for path in (tmp_path / "missing" / "x.pb.gz", tmp_path, "/proc/x.pb.gz",
                      directory / "x" / "y.pb.gz", "/sys/kernel/notes"):
             begun = time.monotonic()
-            done = Done(program, "record", "-a", "-d", 30, "-o", path)
+            done = Done(sanitized, "record", "-a", "-d", 30, "-o", path)
             assert done.returncode == 1 and "cannot write" in done.stderr, done.stderr
             assert "-o" in done.stderr and time.monotonic() - begun < 20
-        done = Done(program, "record", "-p", odd, "-d", 1, "-o", directory / "x.pb.gz")
+        done = Done(sanitized, "record", "-p", odd, "-d", 1, "-o", directory / "x.pb.gz")
         refuge = re.search(r"No space left on device; the recording is in (\S+)", done.stderr)
         assert done.returncode == 1 and refuge, done.stderr
         assert functions_of(pprof.Profile(refuge.group(1)), odd)

@@ -12,11 +12,11 @@ BRIEF_NAME = "brief"
 
 
 @pytest.fixture(scope="module")
-def recording(interpreter):
-    path = harness.output_path("%s-files" % interpreter.name)
-    outside, inside = interpreter.share("files")
+def recording(core_interpreter):
+    path = harness.output_path("%s-files" % core_interpreter.name)
+    outside, inside = core_interpreter.share("files")
     with slow_files.SlowFiles(outside) as files:
-        with harness.Workload(interpreter.command("files.py", "--directory", inside)) as workload:
+        with harness.Workload(core_interpreter.command("files.py", "--directory", inside)) as workload:
             with harness.Recorder("-p", workload.pid, "-r", 199, "-o", path, "-q") as recorder:
                 recorder.wait_started()
                 os.kill(workload.pid, signal.SIGUSR1)

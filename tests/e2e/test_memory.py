@@ -33,8 +33,8 @@ def record(interpreter):
 
 
 @pytest.fixture(scope="module")
-def recording(interpreter):
-    return record(interpreter)
+def recording(core_interpreter):
+    return record(core_interpreter)
 
 
 def stratum(bytes_, seconds):

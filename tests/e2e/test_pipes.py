@@ -11,11 +11,11 @@ PERIOD = 1 / 199
 
 
 @pytest.fixture(scope="module")
-def recording(interpreter):
-    path = harness.output_path("%s-pipes" % interpreter.name)
-    outside, inside = interpreter.share("pipes")
+def recording(core_interpreter):
+    path = harness.output_path("%s-pipes" % core_interpreter.name)
+    outside, inside = core_interpreter.share("pipes")
     terminal = os.openpty()
-    command = interpreter.command("pipes.py", "--directory", inside, "--terminal",
+    command = core_interpreter.command("pipes.py", "--directory", inside, "--terminal",
                                   *map(str, terminal))
     with harness.Workload(command, pass_fds=terminal) as workload:
         with harness.Recorder("-p", workload.pid, "-r", 199, "-o", path, "-q") as recorder:

@@ -15,8 +15,8 @@ ROWS_MAX = 200  # of the table in the JSON
 
 
 @pytest.fixture
-def recording(interpreter, recordings):
-    return recordings(interpreter, "targets")
+def recording(core_interpreter, recordings):
+    return recordings(core_interpreter, "targets")
 
 
 def rows(recording, function):

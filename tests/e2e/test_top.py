@@ -64,8 +64,8 @@ def watch_whole(interpreter, script, *options):
 
 
 @pytest.fixture(scope="module")
-def watched(interpreter):
-    return watch_whole(interpreter, "live.py")
+def watched(core_interpreter):
+    return watch_whole(core_interpreter, "live.py")
 
 
 @pytest.mark.parametrize("function, column", [

@@ -16,11 +16,11 @@ def recorded():
 
 
 @pytest.fixture
-def recording(interpreter, recorded):
-    if interpreter.name not in recorded:
-        recorded[interpreter.name] = native.record(
-            interpreter, interpreter.command("wakers.py"), "wakers", 2.5, rate=199)
-    return recorded[interpreter.name]
+def recording(core_interpreter, recorded):
+    if core_interpreter.name not in recorded:
+        recorded[core_interpreter.name] = native.record(
+            core_interpreter, core_interpreter.command("wakers.py"), "wakers", 2.5, rate=199)
+    return recorded[core_interpreter.name]
 
 
 def wakers(recording, wait):
