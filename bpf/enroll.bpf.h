@@ -14,6 +14,7 @@ static __always_inline void thread_restart(struct thread *thread, struct task_st
 	thread->since_ns = now;
 	thread->executed_ns = executed_read(task);
 	thread->queued_ns = 0;
+	thread->blocked_ns = 0;
 	thread->ahead_ns = 0;
 	thread->python_thread = 0;
 	thread->gil = 0;

@@ -115,11 +115,28 @@ static __always_inline __u64 executed_read(struct task_struct *task)
 }
 
 /*
+ * Has the thread run, by the kernel's count, some time longer than it had its CPU. The kernel counts
+ * from before a thread is woken on an idle CPU: wakeup_preempt() in kernel/sched/core.c tells the
+ * other CPU, which takes long in a virtual machine, before the wake-up is reported, and has the run
+ * queue's clock not read again on the way out of idleness. So it is the end of the time away, some
+ * ten microseconds each time. Returns how much of it there was.
+ */
+static __always_inline __u64 ledger_away_shorten(struct thread *thread, __u64 ns)
+{
+	__u64 queued = ns < thread->queued_ns ? ns : thread->queued_ns;
+	__u64 blocked = ns - queued < thread->blocked_ns ? ns - queued : thread->blocked_ns;
+
+	if (thread->state >= STATE_COUNT)
+		blocked = 0;
+	else
+		thread->totals[thread->state].ns -= blocked;
+	thread->totals[STATE_RUNQUEUE].ns -= queued;
+	return queued + blocked;
+}
+
+/*
  * Closes an interval in which the thread ran. It is charged what the kernel counts, which is what
- * the process' own clocks tell: of what the kernel's `count` lacks by more than `slack`, it was
- * robbed. What the count is ahead by was the end of the wait for the CPU: to a thread that is woken
- * on an idle CPU the kernel counts the way out of idleness (wakeup_preempt() in
- * kernel/sched/core.c has the run queue's clock not read again), some ten microseconds each time.
+ * the process' own clocks tell; what that lacks by more than `slack` was stolen.
  */
 static __always_inline void ledger_run_charge(struct thread *thread, __u64 count, __u64 slack,
 					      __u64 now)
@@ -134,13 +151,14 @@ static __always_inline void ledger_run_charge(struct thread *thread, __u64 count
 		running -= moved;
 		ahead -= moved;
 	} else if (ahead < 0) {
-		moved = (__u64)-ahead < thread->queued_ns ? (__u64)-ahead : thread->queued_ns;
-		thread->totals[STATE_RUNQUEUE].ns -= moved;
+		moved = ledger_away_shorten(thread, (__u64)-ahead);
 		running += moved;
-		ahead = 0;
+		ahead += moved;
 	}
-	thread->ahead_ns = ahead;
+	/* Of a thread that ran when it became known the kernel counts up to a tick too much. */
+	thread->ahead_ns = ahead > -STOLEN_MIN_NS ? ahead : -STOLEN_MIN_NS;
 	thread->queued_ns = 0;
+	thread->blocked_ns = 0;
 	ledger_charge(thread, STATE_RUNNING, running);
 	thread->executed_ns = count;
 	thread->since_ns = now;
@@ -171,11 +189,14 @@ static __always_inline void ledger_away_end(struct thread *thread, bool blocked_
 	__u64 blocked = blocked_first ? ledger_blocked_length(thread, now) : 0;
 	__u64 runnable = now - thread->since_ns - blocked;
 
+	thread->blocked_ns = 0;
 	if (blocked_first) {
-		if (thread->state == STATE_UNKNOWN)
+		if (thread->state == STATE_UNKNOWN) {
 			thread->unknown_ns += blocked;
-		else
+		} else {
 			ledger_wait_end(thread, thread->state, blocked);
+			thread->blocked_ns = blocked;
+		}
 	}
 	if (runnable)
 		ledger_runqueue_end(thread, runnable);

@@ -57,12 +57,14 @@ struct thread {
 	__u64 since_ns; /* start of the interval that is not yet in the totals */
 	__u64 woken_ns;
 	__u64 executed_ns; /* the kernel's count of time on a CPU, at since_ns */
-	__u64 queued_ns;   /* of the time just before it got its CPU: in totals[STATE_RUNQUEUE] */
-	__s64 ahead_ns;    /* by how much totals[STATE_RUNNING] is ahead of the kernel's count */
-	__u32 mode;        /* enum thread_mode */
-	__u32 state;       /* enum state of the wait, when blocked */
-	__u32 sequence;    /* odd while the ledger is being changed */
-	__u32 task_state;  /* the kernel's, when it blocked */
+	/* Of the time just before it got its CPU: in the totals of STATE_RUNQUEUE, and of `state`. */
+	__u64 queued_ns;
+	__u64 blocked_ns;
+	__s64 ahead_ns;   /* by how much totals[STATE_RUNNING] is ahead of the kernel's count */
+	__u32 mode;       /* enum thread_mode */
+	__u32 state;      /* enum state of the wait, when blocked */
+	__u32 sequence;   /* odd while the ledger is being changed */
+	__u32 task_state; /* the kernel's, when it blocked */
 	__u32 in_io_wait;
 	__s32 syscall;    /* of the wait; -1: none */
 	__s32 descriptor; /* that it is for; -1: none, or several */

@@ -327,8 +327,11 @@ static void test_executed_since_wakeup(void **state)
 	waits(&story, STATE_SOCKET, 3000, 30000);
 	story.executed += 25000;
 	runs(&story, 7000);
-	waits(&story, STATE_SOCKET, 3000, 30000);
-	story.executed += 45000; /* more than it waited for a CPU */
+	waits(&story, STATE_LOCK, 30000, 30000);
+	story.executed += 45000; /* more than it waited for a CPU, */
+	runs(&story, 7000);
+	waits(&story, STATE_PIPE, 30000, 30000);
+	story.executed += 75000; /* and more than it was away */
 	runs(&story, 7000);
 	happen(&story, LEDGER_OUT);
 	passes(&story, 100);
@@ -336,9 +339,11 @@ static void test_executed_since_wakeup(void **state)
 	runs(&story, 1000);
 	happen(&story, LEDGER_RUN_END);
 	story_expect_closed(&story);
-	expect_total(&story, STATE_SOCKET, 6000, 2);
-	expect_total(&story, STATE_RUNQUEUE, 5100, 0);
-	expect_total(&story, STATE_RUNNING, 70000, 0);
+	expect_total(&story, STATE_SOCKET, 3000, 1);
+	expect_total(&story, STATE_LOCK, 15000, 1);
+	expect_total(&story, STATE_PIPE, 0, 1);
+	expect_total(&story, STATE_RUNQUEUE, 5000, 0);
+	expect_total(&story, STATE_RUNNING, 25000 + 45000 + 60000 + 3 * 7000 + 1000 + 100, 0);
 }
 
 /* Small differences of the two clocks make up for one another, or add up to what was stolen. */
