@@ -67,6 +67,7 @@ static __always_inline void thread_record_fill(struct thread_record *record,
 	record->head.pid = task->tgid;
 	record->head.process = process->index;
 	record->tid = task->pid;
+	record->still_away = 0;
 	record->start_ns = thread->start_ns;
 	record->end_ns = thread->since_ns;
 	BPF_CORE_READ_STR_INTO(&record->comm, task, comm);

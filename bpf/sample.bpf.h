@@ -128,14 +128,15 @@ static __always_inline void sample_add_others(struct sampling *sampling, struct 
 	bpf_loop(OTHER_FRAMES, other_name_step, &walk, 0);
 }
 
-static __always_inline void sample_send(struct sample_record *sample)
+static __always_inline int sample_send(struct sample_record *sample)
 {
 	__u32 bytes = offsetof(struct sample_record, frames) + sample_frames_bytes(sample) +
 		      bounded(sample->kernel_count, KERNEL_FRAMES_MAX) * sizeof(__u64);
 
 	sample->head.size = bytes;
-	if (sample->head.process) /* else its process is not recorded any more */
-		emit(sample, bytes, true, LOSS_RING_FULL);
+	if (!sample->head.process) /* it is not recorded any more */
+		return -1;
+	return emit(sample, bytes, true, LOSS_RING_FULL);
 }
 
 static __always_inline struct process_config *sample_add_python(struct sampling *sampling,
@@ -169,11 +170,13 @@ static __always_inline void sample_add_stack(struct sampling *sampling, struct t
 		native_walk(subject, process, sampling->scratch, sampling->sample);
 }
 
-/* Sends the sample and gives the scratch memory back. */
-static __always_inline void sample_end(struct sampling *sampling)
+/* Sends the sample and gives the scratch memory back. Returns 0, or -1: it is lost. */
+static __always_inline int sample_end(struct sampling *sampling)
 {
-	sample_send(sampling->sample);
+	int error = sample_send(sampling->sample);
+
 	scratch_release(sampling->scratch);
+	return error;
 }
 
 #endif

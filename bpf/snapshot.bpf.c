@@ -31,15 +31,19 @@ static __always_inline __u64 task_switches(struct task_struct *task)
 	return task->nvcsw + task->nivcsw;
 }
 
-/* Takes the stack of a thread that has been away until now; nobody changed it if it still is. */
-static __always_inline void thread_capture(struct thread *thread, struct task_struct *task,
-					   __u64 switches, __u32 flags)
+/*
+ * Takes the stack of a thread that has been away until now; nobody changed it if it still is.
+ * Returns 0, or -1: it was not sent.
+ */
+static __always_inline int thread_capture(struct thread *thread, struct task_struct *task,
+					  __u64 switches, __u32 flags)
 {
 	struct sampling sampling;
 	struct sample_record *sample;
+	int error = 0;
 
 	if (sample_begin(&sampling, SCRATCH_SNAPSHOT, task))
-		return;
+		return -1;
 	sample = sampling.sample;
 	sample->flags = flags;
 	sample_add_wait(sample, thread, task, POLL_SNAPSHOT);
@@ -54,8 +58,9 @@ static __always_inline void thread_capture(struct thread *thread, struct task_st
 		sample->kernel_count = 0;
 		sample->native_count = 0;
 		sample->flags |= SAMPLE_UNREAD;
+		error = -1;
 	}
-	sample_end(&sampling);
+	return sample_end(&sampling) ? -1 : error;
 }
 
 /*
@@ -182,6 +187,15 @@ static __always_inline void copy_close(struct thread *copy, struct task_struct *
 	}
 }
 
+__u64 looks_kept_from_ns __weak = 0; /* see session_keep_looks(); 0: none is kept */
+
+/* Whether user space still has the stack with which the thread waits, from a look before. */
+static __always_inline bool look_is_kept(const struct thread *thread)
+{
+	return thread->mode == THREAD_BLOCKED && thread->looked_ns > thread->since_ns &&
+	       looks_kept_from_ns && thread->looked_ns >= looks_kept_from_ns;
+}
+
 /*
  * Writes each thread's ledger as it is now, without changing it, and sends a sample (SAMPLE_LOOK)
  * of each that is away, with the whole time since it left its CPU.
@@ -194,6 +208,7 @@ int look_at_threads(struct bpf_iter__task *context)
 	struct process_config *process;
 	struct thread *thread, *copy;
 	__u64 switches, now;
+	bool kept;
 
 	if (!task || !record)
 		return 0;
@@ -206,13 +221,16 @@ int look_at_threads(struct bpf_iter__task *context)
 	copy = thread_copy(thread);
 	if (!copy)
 		return 0;
+	kept = look_is_kept(copy);
 	if (copy->mode == THREAD_RUNNING) {
 		ledger_run_stop(copy, executed_read(task), now);
 	} else {
 		copy_close(copy, task, now);
-		thread_capture(copy, task, switches, SAMPLE_LOOK);
+		if (!kept && !thread_capture(copy, task, switches, SAMPLE_LOOK))
+			thread->looked_ns = now;
 	}
 	thread_record_fill(record, copy, task, process);
+	record->still_away = kept;
 	bpf_seq_write(context->meta->seq, record, sizeof(*record));
 	return 0;
 }

@@ -94,6 +94,7 @@ struct thread {
 	struct growth growth;
 	struct python_frame gil_holder; /* when the wait began; code 0: not known */
 	__u64 searched_ns;              /* when python_thread was last looked for in vain */
+	__u64 looked_ns;                /* when its stack was last sent by a look */
 	struct stratum strata[STATE_COUNT];
 	struct state_total totals[STATE_COUNT];
 };

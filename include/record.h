@@ -211,8 +211,8 @@ struct state_total {
 struct thread_record {
 	struct record head;
 	__u32 tid;
-	__u32 pad;
-	__u64 start_ns; /* when the thread began, or the recording if that was later */
+	__u32 still_away; /* of a look: 1: since the last look that sent its stack, see session.h */
+	__u64 start_ns;   /* when the thread began, or the recording if that was later */
 	__u64 end_ns;
 	char comm[COMM_SIZE];
 	struct state_total totals[STATE_COUNT];

@@ -170,6 +170,75 @@ static void test_wait_across_windows(void **state)
 	fixture_close(&it);
 }
 
+static struct profile *look_again(struct fixture *it)
+{
+	struct profile *window;
+
+	it->ledger.still_away = true;
+	window = look(it, NULL);
+	it->ledger.still_away = false;
+	return window;
+}
+
+/* Looks that say only that the wait goes on: its stack is that of the look that came with one. */
+static void test_wait_that_goes_on(void **state)
+{
+	struct fixture it;
+	struct live_sample away;
+	struct profile *window;
+	int at;
+
+	fixture_open(&it);
+	spend(&it, STATE_RUNNING, 300 * MS);
+	spend(&it, STATE_LOCK, 700 * MS);
+	away = make_sample(&it, 1, STATE_LOCK, it.ledger.end_ns, 700 * MS, 700 * MS);
+	window = look(&it, &away);
+	assert_int_equal(time_of(window, "wait", STATE_LOCK), 700 * MS);
+	profile_free(window);
+	for (at = 0; at < 3; at++) {
+		spend(&it, STATE_LOCK, SECOND);
+		window = look_again(&it);
+		assert_int_equal(time_of(window, "wait", STATE_LOCK), SECOND);
+		assert_int_equal(time_of(window, NULL, STATE_LOCK), SECOND);
+		profile_free(window);
+	}
+	/* It ends, and another one begins: of that nothing is known without a sample. */
+	spend(&it, STATE_LOCK, 250 * MS);
+	add(&it, make_sample(&it, 1, STATE_LOCK, it.ledger.end_ns, 3950 * MS, 3950 * MS));
+	spend(&it, STATE_SOCKET, 750 * MS);
+	window = look(&it, NULL);
+	assert_int_equal(time_of(window, "wait", STATE_LOCK), 250 * MS);
+	assert_int_equal(time_of(window, "wait", STATE_SOCKET), 0);
+	assert_int_equal(time_of(window, NULL, STATE_SOCKET), 750 * MS);
+	profile_free(window);
+	fixture_close(&it);
+}
+
+/* A wait that goes on has no stack once that is forgotten, until a look comes with one. */
+static void test_forgotten_wait(void **state)
+{
+	struct fixture it;
+	struct live_sample away;
+	struct profile *window;
+
+	fixture_open(&it);
+	spend(&it, STATE_LOCK, SECOND);
+	away = make_sample(&it, 1, STATE_LOCK, it.ledger.end_ns, SECOND, SECOND);
+	profile_free(look(&it, &away));
+	live_forget_stacks(it.live);
+	spend(&it, STATE_LOCK, SECOND);
+	window = look_again(&it);
+	assert_int_equal(time_of(window, "wait", STATE_LOCK), 0);
+	assert_int_equal(time_of(window, NULL, STATE_LOCK), SECOND);
+	profile_free(window);
+	spend(&it, STATE_LOCK, SECOND);
+	away = make_sample(&it, 1, STATE_LOCK, it.ledger.end_ns, 3 * SECOND, 3 * SECOND);
+	window = look(&it, &away);
+	assert_int_equal(time_of(window, "wait", STATE_LOCK), SECOND);
+	profile_free(window);
+	fixture_close(&it);
+}
+
 /* What is sampled is spread over what the ledger has, beside what is known exactly. */
 static void test_sampled_time_fills_the_ledger(void **state)
 {
@@ -432,6 +501,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_wait_across_windows),
+		cmocka_unit_test(test_wait_that_goes_on),
+		cmocka_unit_test(test_forgotten_wait),
 		cmocka_unit_test(test_sampled_time_fills_the_ledger),
 		cmocka_unit_test(test_wait_that_ends_during_a_look),
 		cmocka_unit_test(test_wait_that_ends_after_its_look),

@@ -302,6 +302,11 @@ int session_prepare_look(struct session *session, struct error *error)
 	return kernel_side_load_looking(&session->side, error);
 }
 
+void session_keep_looks(struct session *session, uint64_t from_ns)
+{
+	session->side.maps->bss->looks_kept_from_ns = from_ns;
+}
+
 int session_look(struct session *session)
 {
 	int error = iterator_run(session, session->side.looking->progs.look_at_threads);

@@ -128,8 +128,14 @@ int session_prepare_finish(struct session *session, struct error *error);
 int session_prepare_look(struct session *session, struct error *error);
 
 /*
+ * The caller keeps what looks from `from_ns` on (CLOCK_MONOTONIC) have said: of a thread that goes on
+ * waiting after one of them, later looks send no sample, but a thread record with still_away.
+ */
+void session_keep_looks(struct session *session, uint64_t from_ns);
+
+/*
  * Has each thread's ledger, as it is now, handed over as a thread record, and of each that is away
- * from its CPU a sample with SAMPLE_LOOK. Nothing is changed by it. Returns 0 or -errno.
+ * from its CPU a sample with SAMPLE_LOOK. Returns 0 or -errno.
  */
 int session_look(struct session *session);
 

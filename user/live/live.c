@@ -23,7 +23,8 @@ struct thread {
 	struct live_ledger now;   /* as the last look, or the thread's end before it, has it */
 	struct live_ledger end;   /* if it ended while a look went on, but after that */
 	uint64_t exact_ns[STATE_COUNT]; /* known exactly of this window */
-	struct live_sample away;        /* of the look; ns and runqueue_ns 0: not away */
+	struct live_sample away;        /* of the last look that came with one; all zero: none */
+	bool is_away;                   /* still so in the last look */
 	uint32_t look;                  /* number of the last one that saw it */
 	bool ended;                     /* `end` is there */
 	UT_hash_handle hh;
@@ -182,10 +183,12 @@ void live_add_sample(struct live *live, const struct live_sample *sample)
 	thread = thread_find(live, sample->key.process, sample->key.tid);
 	if (!thread)
 		return;
-	if (sample->look)
-		thread->away = *sample;
-	else
+	if (!sample->look) {
 		sample_count(live, thread, sample, UINT64_MAX);
+		return;
+	}
+	thread->away = *sample;
+	thread->is_away = true;
 }
 
 /*
@@ -242,19 +245,28 @@ static void away_count(struct live *live, struct thread *thread, const struct pr
 		live->error = error;
 }
 
+/* The thread is where the last look with a sample saw it: all of the window. */
+static void away_go_on(struct thread *thread)
+{
+	if (!thread->away.ns)
+		return;
+	thread->away.ns += thread->now.end_ns - thread->shown.end_ns;
+	thread->is_away = true;
+}
+
 /* Gives the window what the thread did in it, and begins the next one. */
 static void thread_settle(struct live *live, struct thread *thread)
 {
 	struct profile_thread part;
 
 	ledger_difference(thread, &part);
-	if (thread->away.ns || thread->away.runqueue_ns)
+	if (thread->is_away)
 		away_count(live, thread, &part);
 	if (window_add_thread(live->window, &part))
 		live->error = -ENOMEM;
 	thread->shown = thread->now;
 	memset(thread->exact_ns, 0, sizeof(thread->exact_ns));
-	memset(&thread->away, 0, sizeof(thread->away));
+	thread->is_away = false;
 }
 
 void live_add_ledger(struct live *live, const struct live_ledger *ledger)
@@ -273,6 +285,8 @@ void live_add_ledger(struct live *live, const struct live_ledger *ledger)
 	} else {
 		thread->now = *ledger;
 		thread->look = live->look;
+		if (ledger->still_away)
+			away_go_on(thread);
 	}
 }
 
@@ -420,5 +434,10 @@ uint32_t live_pending(const struct live *live)
 
 void live_forget_stacks(struct live *live)
 {
+	struct thread *thread, *next;
+
+	HASH_ITER (hh, live->threads, thread, next) {
+		memset(&thread->away, 0, sizeof(thread->away));
+	}
 	window_forget_stacks(live->window);
 }

@@ -35,6 +35,7 @@ struct live_ledger {
 	uint32_t name; /* string of the source */
 	uint64_t start_ns, end_ns;
 	uint64_t ns[STATE_COUNT];
+	bool still_away; /* in the same wait as at the last look that came with a sample */
 };
 
 /* `start_ns`: when the first window begins. NULL: no memory. */
@@ -58,7 +59,10 @@ int live_look_end(struct live *live, uint64_t now_ns, struct profile **window);
 /* Samples that differ in the window that is open. */
 uint32_t live_pending(const struct live *live);
 
-/* To be called before the source forgets its stacks, and not within a look. */
+/*
+ * To be called before the source forgets its stacks, and not within a look. The next look must come
+ * with a sample of each thread that is away.
+ */
 void live_forget_stacks(struct live *live);
 
 #endif

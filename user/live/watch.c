@@ -66,6 +66,7 @@ static void thread_watch(void *context, const struct thread_record *record, uint
 		.name = name_add(watch->capture.profile, record->comm),
 		.start_ns = record->start_ns,
 		.end_ns = record->end_ns,
+		.still_away = record->still_away,
 	};
 	int state;
 
@@ -87,6 +88,7 @@ static int capture_start(struct watch *watch, struct error *error)
 	watch->live = live_new(watch->capture.profile, clock_now_ns());
 	if (!watch->live)
 		return error_set(error, -ENOMEM, "no memory");
+	session_keep_looks(watch->capture.session, clock_now_ns());
 	result = capture_begin(&watch->capture, error);
 	return result ? result : session_prepare_look(watch->capture.session, error);
 }
@@ -154,6 +156,7 @@ static int watch_forget(struct watch *watch, struct error *error)
 	if (profile->stack_count > STACKS_MAX || last->first + last->depth > STACK_FRAMES_MAX) {
 		live_forget_stacks(watch->live);
 		profile_forget_stacks(profile);
+		session_keep_looks(watch->capture.session, clock_now_ns());
 	}
 	return 0;
 }

@@ -8,12 +8,14 @@ import dis
 import json
 import os
 import select
+import signal
 import socket
 import threading
 import time
 
 import truth
 
+PR_SET_PDEATHSIG = 1
 PR_SET_NAME = 15
 
 
@@ -54,6 +56,7 @@ def in_poll():
 def in_child():
     child = os.fork()
     if not child:
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
         time.sleep(1000)
         os._exit(0)
     children.append(child)
