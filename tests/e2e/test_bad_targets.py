@@ -844,7 +844,7 @@ def test_endless_arguments(program, python):
 
 CORRUPT = re.compile(r"(victim|outer|damage)_\w*|<module>|(names|fields|word_at|replace_pointer|"
                      r"line_table)(\.<locals>\.<\w+>)?|nap|honest|wait|_\w+|(Condition|Event)\.\w+|"
-                     r"notify(_all)?|is_set|sigwait|run|_bootstrap(_inner)?|"
+                     r"notify(_all)?|set|is_set|sigwait|run|_bootstrap(_inner)?|"
                      r"Thread\.(run|_bootstrap(_inner)?)|\[unnamed\]|\[no Python frame\]|"
                      r"\[no interpreter\]")
 

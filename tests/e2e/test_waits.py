@@ -8,7 +8,7 @@ import harness
 
 PERIOD = 1 / 199
 # The kernel's clock of a thread runs through the switch itself, the ledger's stamps are inside it.
-SWITCH = 8e-6
+SWITCH, TICK = 8e-6, 0.010
 
 
 @pytest.fixture
@@ -72,9 +72,14 @@ def test_waits_take_as_long_as_the_stopwatch_says(recording):
 def test_no_wait_is_in_another_state(recording):
     for name in exact(recording.truth):
         state = recording.truth["states"][name][0]
-        others = {key for key in by_function(recording, name)
-                  if key not in (state, "running", "runqueue", "gil")}
-        assert not others, name
+        others = by_function(recording, name)
+        for each in (state, "running", "runqueue", "gil"):
+            others.pop(each, None)
+        # It shares its memory with threads that map files: now and then it waits for the kernel's
+        # lock of that, in a page fault.
+        seconds, _ = others.pop("other", (0, 0))
+        assert not others and seconds <= 0.05 * recording.truth["waits"][name]["elapsed"], \
+            (name, others, seconds)
 
 
 @pytest.mark.parametrize("name, thread", [("file_sync", "file_loop"), ("fault_in", "fault_loop")])
@@ -105,8 +110,10 @@ def test_each_thread_by_its_own_clocks(recording):
         # What comes before the thread's first line of Python and after its last is not in `life`.
         assert -0.001 <= thread["seconds"] - life["elapsed"] <= 0.01 * life["elapsed"] + 0.03, \
             (life, thread)
-        assert abs(thread["states"].get("running", 0) - life["cpu"]) <= \
-            0.01 * life["cpu"] + 0.005 + SWITCH * life["blocks"], (life, thread)
+        # At the thread's end the kernel's own count is up to a tick old: what a hypervisor took
+        # since then is not known.
+        assert -0.01 * life["cpu"] - 0.001 <= thread["states"].get("running", 0) - life["cpu"] <= \
+            0.01 * life["cpu"] + 0.005 + TICK, (life, thread)
 
 
 def test_a_forked_child_is_not_part_of_it(recording):
