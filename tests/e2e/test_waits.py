@@ -66,7 +66,8 @@ def test_waits_take_as_long_as_the_stopwatch_says(recording):
         waited = sum(seconds for key, (seconds, _) in found.items() if key != "running")
         # Of the time away, all but the run queue and the interpreter's lock is in the one state.
         assert found[state][0] >= 0.85 * away, (name, found, watch)
-        assert waited == pytest.approx(away, rel=0.03), (name, found, watch)
+        # Which function had the thread's short times is sampled.
+        assert waited == pytest.approx(away, rel=0.03, abs=4 * PERIOD), (name, found, watch)
 
 
 def test_no_wait_is_in_another_state(recording):
