@@ -227,4 +227,25 @@ CHECKED_ONCE int code_send(const struct process_config *process, struct scratch 
 	return !whole;
 }
 
+/*
+ * Has a code object known to user space: tells of it unless that was done. Returns 0, or what
+ * code_send() returns where it is not known then.
+ */
+static __always_inline int code_name(const struct process_config *process, struct scratch *scratch,
+				     subject_t subject, struct code_set *known, __u64 code,
+				     __u32 identity)
+{
+	__u64 key = code_key(process, code, identity);
+	int result;
+
+	if (code_set_holds(known, key))
+		return 0;
+	result = code_send(process, scratch, subject, code, identity);
+	if (result < 0)
+		return result;
+	if (!result || !code_try_again())
+		code_set_add(known, key);
+	return 0;
+}
+
 #endif

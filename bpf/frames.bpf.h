@@ -190,7 +190,7 @@ static long frame_name_step(__u32 step, void *context)
 	struct frame_walk *walk = context;
 	struct scratch *scratch = walk->scratch;
 	struct python_frame *frame;
-	__u64 key, code;
+	__u64 code;
 	__u32 index;
 	int error;
 
@@ -201,15 +201,10 @@ static long frame_name_step(__u32 step, void *context)
 		return 1;
 	frame = &walk->sample->python[index];
 	code = frame->code & ~PYTHON_FRAME_ENTRY;
-	key = code_key(walk->process, code, frame->identity);
-	if (code_set_holds(walk->known, key))
+	error = code_name(walk->process, scratch, walk->subject, walk->known, code,
+			  frame->identity);
+	if (!error)
 		return 0;
-	error = code_send(walk->process, scratch, walk->subject, code, frame->identity);
-	if (error >= 0) {
-		if (!error || !code_try_again())
-			code_set_add(walk->known, key);
-		return 0;
-	}
 	if (error == -2) { /* what follows cannot be trusted either */
 		loss_count(LOSS_FRAME_INVALID);
 		walk->sample->flags |= SAMPLE_BROKEN;

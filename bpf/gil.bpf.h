@@ -227,21 +227,13 @@ static __always_inline void frame_name(const struct process_config *process,
 				       struct python_frame *frame)
 {
 	struct code_set *known = code_set_find();
-	__u64 key;
-	int error;
 
 	if (!frame->code || !known)
 		return;
 	scratch->code.head.pid = subject_task(subject)->tgid;
 	frame->identity = code_identity(process, frame->code, scratch, subject);
-	key = code_key(process, frame->code, frame->identity);
-	if (code_set_holds(known, key))
-		return;
-	error = code_send(process, scratch, subject, frame->code, frame->identity);
-	if (error < 0)
+	if (code_name(process, scratch, subject, known, frame->code, frame->identity))
 		frame->code = 0;
-	else if (!error || !code_try_again())
-		code_set_add(known, key);
 }
 
 #endif
