@@ -50,6 +50,9 @@ struct ledger_result {
 	__u64 captures[LEDGER_GROUPS][STATE_COUNT];
 };
 
+/* How a thread sleeps, as the scheduler has it: TASK_* of include/linux/sched.h. */
+enum sleep { SLEEP_INTERRUPTIBLE = 0x001, SLEEP_UNINTERRUPTIBLE = 0x002, SLEEP_KILLABLE = 0x102 };
+
 /* A system call that a thread could be blocked in, and what was made of it. */
 struct made_call {
 	__s64 number;

@@ -80,7 +80,7 @@ static const struct call_result *wait_begin(const struct held *held, const void 
 		.number = SYS_futex,
 		.arguments = {held->gil + 40, FUTEX_WAIT_BITSET, 0, (uint64_t)timeout},
 		.now = now,
-		.task_state = 1 /* TASK_INTERRUPTIBLE */};
+		.task_state = SLEEP_INTERRUPTIBLE};
 	run_program(held->run->programs->progs.classify_own);
 	assert_int_equal(bss->call_result.state, STATE_GIL);
 	return &bss->call_result;

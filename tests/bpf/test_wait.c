@@ -28,11 +28,6 @@
 #include <time.h>
 #include <unistd.h>
 
-/* include/linux/sched.h; a killable sleep has TASK_WAKEKILL as well */
-#define TASK_INTERRUPTIBLE   0x001
-#define TASK_UNINTERRUPTIBLE 0x002
-#define TASK_KILLABLE        0x102
-
 /* enum descriptor_kind of bpf/descriptor.bpf.h */
 enum kind { KIND_UNKNOWN, KIND_SOCKET, KIND_LISTENER, KIND_OWN_SOCKET, KIND_PIPE, KIND_FILE };
 
@@ -276,7 +271,7 @@ static const struct call_result *classify(struct world *world, const struct made
 
 	bss->made_call = *call;
 	if (!call->task_state)
-		bss->made_call.task_state = TASK_INTERRUPTIBLE;
+		bss->made_call.task_state = SLEEP_INTERRUPTIBLE;
 	memset(&bss->call_result, 0xff, sizeof(bss->call_result));
 	if (world->run->viewpoint == VIEW_OWN)
 		assert_int_equal(run_program(world->run->programs->progs.classify_own), 0);
@@ -317,14 +312,14 @@ static void test_faults_in_calls(void **state)
 	size_t i;
 
 	for (i = 0; i < sizeof(calls) / sizeof(calls[0]); i++) {
-		expect_asleep(world, STATE_OTHER, TASK_UNINTERRUPTIBLE, 0, calls[i], 0);
-		expect_asleep(world, STATE_OTHER, TASK_KILLABLE, 0, calls[i], 0);
-		expect_asleep(world, STATE_FAULT, TASK_UNINTERRUPTIBLE, 1, calls[i], 0);
+		expect_asleep(world, STATE_OTHER, SLEEP_UNINTERRUPTIBLE, 0, calls[i], 0);
+		expect_asleep(world, STATE_OTHER, SLEEP_KILLABLE, 0, calls[i], 0);
+		expect_asleep(world, STATE_FAULT, SLEEP_UNINTERRUPTIBLE, 1, calls[i], 0);
 	}
-	expect_asleep(world, STATE_SLEEP, TASK_INTERRUPTIBLE, 0, SYS_clock_nanosleep, 0);
-	expect_asleep(world, STATE_PIPE, TASK_UNINTERRUPTIBLE, 0, SYS_read,
+	expect_asleep(world, STATE_SLEEP, SLEEP_INTERRUPTIBLE, 0, SYS_clock_nanosleep, 0);
+	expect_asleep(world, STATE_PIPE, SLEEP_UNINTERRUPTIBLE, 0, SYS_read,
 		      (uint64_t)world->files.pipe[0]);
-	expect_asleep(world, STATE_FILE, TASK_KILLABLE, 1, SYS_fsync, (uint64_t)world->files.file);
+	expect_asleep(world, STATE_FILE, SLEEP_KILLABLE, 1, SYS_fsync, (uint64_t)world->files.file);
 }
 
 static void test_descriptor_calls(void **state)
