@@ -49,7 +49,7 @@ const struct known_program *known_programs_find(const struct known_programs *pro
 }
 
 int known_programs_add(struct known_programs *programs, const struct program_key *key,
-		       const struct program_config *config, const struct known_program *program)
+		       const struct known_program *program)
 {
 	struct entry *entry;
 
@@ -60,7 +60,6 @@ int known_programs_add(struct known_programs *programs, const struct program_key
 		return -ENOMEM;
 	entry->key = *key;
 	entry->program = *program;
-	entry->program.config = config->process;
 	HASH_ADD(hh, programs->entries, key, sizeof(entry->key), entry);
-	return session_set_program(programs->session, key, config);
+	return session_set_program(programs->session, key, &program->config);
 }

@@ -16,7 +16,7 @@
 struct known_programs;
 
 struct known_program {
-	struct process_config config;
+	struct program_config config;
 	uint32_t python; /* string of the profile */
 	struct collection_watch collections;
 };
@@ -31,6 +31,6 @@ const struct known_program *known_programs_find(const struct known_programs *pro
 
 /* Remembers a program, if it is not known, and tells the kernel side. Returns 0 or -errno. */
 int known_programs_add(struct known_programs *programs, const struct program_key *key,
-		       const struct program_config *config, const struct known_program *program);
+		       const struct known_program *program);
 
 #endif

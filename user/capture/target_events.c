@@ -50,7 +50,7 @@ static void event_fork(struct target_set *set, const struct process_record *reco
 static int target_use_known(struct target_set *set, struct target *target,
 			    const struct known_program *known, uint64_t start_code)
 {
-	return target_exec_known(&set->world, target, &known->config,
+	return target_exec_known(&set->world, target, &known->config.process,
 				 set->world.profile->strings[known->python], &known->collections,
 				 start_code);
 }

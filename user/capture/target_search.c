@@ -62,12 +62,11 @@ static void target_wait(struct target_set *set, struct target *target, int error
 static int program_learn(struct target_set *set, const struct target *target)
 {
 	struct known_program program = {.collections = target->collections};
-	struct program_config config;
 
-	if (target_program(target, &config))
+	if (target_program(target, &program.config))
 		return 0;
 	program.python = set->world.profile->processes[target->profile_process].python;
-	return known_programs_add(set->known, &target->program, &config, &program);
+	return known_programs_add(set->known, &target->program, &program);
 }
 
 static void target_look(struct target_set *set, struct target *target)

@@ -29,17 +29,22 @@ void target_set_retry(struct target_set *set, struct target *target, int64_t tim
 }
 
 /* Where others are followed, a command that only starts them (a shell) is none of them. */
-bool target_set_leaves_out(const struct target_set *set, const struct target *target)
+static bool target_is_left_out(const struct target_set *set, const struct target *target)
 {
 	return target->described && !target->python &&
 	       (target_mode_is_optional(target->mode) || set->world.flags & PROCESS_FOLLOW);
 }
 
-void target_set_remove(struct target_set *set, struct target *target)
+void target_set_finish(struct target_set *set, struct target *target)
 {
 	target_finish(&set->world, target);
-	if (target_set_leaves_out(set, target))
+	if (target_is_left_out(set, target))
 		recorder_leave_out(set->world.recorder, target->profile_process);
+}
+
+void target_set_remove(struct target_set *set, struct target *target)
+{
+	target_set_finish(set, target);
 	HASH_DEL(set->all, target);
 	recorder_remove_process(set->world.recorder, target->index);
 	if (set->world.unwinder)

@@ -34,8 +34,8 @@ struct target *target_set_append(struct target_set *set, pid_t pid, uint32_t ind
 /* Ends what is recorded of a process, and frees it. */
 void target_set_remove(struct target_set *set, struct target *target);
 
-/* Whether the process, when it ends as what it is now, is left out of the profile. */
-bool target_set_leaves_out(const struct target_set *set, const struct target *target);
+/* Adds to the profile what is known of a process only at the end, or has it left out. */
+void target_set_finish(struct target_set *set, struct target *target);
 
 /* Has something done, or the target looked at again, at this time (CLOCK_MONOTONIC). */
 void target_set_wake(struct target_set *set, int64_t time_ms);

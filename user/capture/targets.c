@@ -269,9 +269,7 @@ void targets_finish(struct targets *targets)
 	struct target *target, *next;
 
 	HASH_ITER (hh, targets->set.all, target, next) {
-		target_finish(&targets->set.world, target);
-		if (target_set_leaves_out(&targets->set, target))
-			recorder_leave_out(targets->set.world.recorder, target->profile_process);
+		target_set_finish(&targets->set, target);
 	}
 }
 
